@@ -1,0 +1,183 @@
+"""Every parameter once: default, unit, range and one line of help.
+
+The node declares these as ROS parameters (:mod:`gem_ros.ros.parameters`), the command line shows
+them as options, and the library takes them as values; all three read this file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gem_ros.errors import ConfigError
+
+METHODS = ("clip", "maskclip", "gem")
+MAX_QUERIES = 255  # a mono8 segmentation holds 255 labels and 0 for nothing
+MAX_QUERY_BYTES = 512
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter as users see it: dotted name, type, default, help, unit, range, choices."""
+
+    name: str
+    type: type
+    default: Any
+    help: str
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    dynamic: bool = False
+
+    def check(self, value: Any) -> Any:
+        """Return ``value`` in this parameter's type, or raise :class:`ConfigError`.
+
+        Integers pass where a float is expected; a sequence of strings becomes a tuple.
+        """
+        if self.type is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if self.type is tuple:
+            if isinstance(value, str) or not all(isinstance(item, str) for item in value or ()):
+                raise ConfigError(f"{self.name}: expected a list of strings, got {value!r}")
+            return tuple(value or ())
+        if type(value) is not self.type:
+            kind = type(value).__name__
+            raise ConfigError(f"{self.name}: expected {self.type.__name__}, got {value!r} ({kind})")
+        if self.choices and value not in self.choices:
+            raise ConfigError(f"{self.name}: expected one of {', '.join(self.choices)}; got {value!r}")
+        if isinstance(value, int | float):
+            self._check_range(value)
+        return value
+
+    def _check_range(self, value: float) -> None:
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        if not (math.isfinite(value) and low <= value <= high):
+            unit = f" {self.unit}" if self.unit else ""
+            raise ConfigError(f"{self.name}: expected a value in [{low:g}, {high:g}]{unit}, got {value!r}")
+
+
+def parameter(
+    default: Any,
+    help: str,
+    *,
+    unit: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+    dynamic: bool = False,
+) -> Any:
+    """A dataclass field that carries its own :class:`Parameter` description."""
+    described = {
+        "help": help,
+        "unit": unit,
+        "low": low,
+        "high": high,
+        "choices": choices,
+        "dynamic": dynamic,
+    }
+    return field(default=default, metadata=described)
+
+
+@dataclass(frozen=True)
+class GemConfig:
+    """GEM's own numbers (arXiv 2312.00878); a model's card may set other defaults."""
+
+    blocks: int = parameter(6, "last transformer blocks given self-self attention", low=1, high=64)
+    iterations: int = parameter(1, "self-self attention steps per projection", low=0, high=16)
+    temperature: float = parameter(0.0, "tau of the self-self attention; 0: adaptive per image", low=0.0, high=100.0)
+
+
+@dataclass(frozen=True)
+class Config:
+    """All parameters of gem_ros; nested fields have dotted names (``gem.blocks``)."""
+
+    model: str = parameter("ViT-B-16-quickgelu", "open_clip architecture, or 'bundled'")
+    pretrained: str = parameter("openai", "open_clip tag or path of a weights file; unused by 'bundled'")
+    device: str = parameter("auto", "auto, cpu, cuda or cuda:N; auto takes the GPU where there is one")
+    precision: str = parameter("auto", "auto: bf16 on a GPU, fp32 on a CPU", choices=("auto", "fp32", "bf16", "fp16"))
+    image_size: int = parameter(
+        0,
+        "longer side fed to the ViT, aspect kept, rounded to patches; 0: the card's, else 448",
+        unit="px",
+        low=0,
+        high=4096,
+        dynamic=True,
+    )
+    method: str = parameter("gem", "dense features by this rule", choices=METHODS)
+    gem: GemConfig = GemConfig()
+    templates: str = parameter("gem", "prompt templates", choices=("gem", "imagenet80"))
+    queries: tuple[str, ...] = parameter((), "what to look for; 'red mug:0.6' sets its own threshold", dynamic=True)
+    negatives: tuple[str, ...] = parameter(
+        (), "phrases that count as 'something else' beside object, things, stuff, texture", dynamic=True
+    )
+    presence_threshold: float = parameter(
+        0.5, "score from which a query counts as in view", low=0.0, high=1.0, dynamic=True
+    )
+    region_threshold: float = parameter(0.5, "relevancy at which a region ends", low=0.0, high=1.0, dynamic=True)
+    max_queries: int = parameter(16, "queries at a time", low=1, high=MAX_QUERIES)
+    max_targets: int = parameter(3, "targets per query", low=1, high=100, dynamic=True)
+    image_transport: str = parameter("raw", "subscribe image or image/compressed", choices=("raw", "compressed"))
+    depth_transport: str = parameter("raw", "subscribe depth or depth/compressedDepth", choices=("raw", "compressed"))
+    sync_slop: float = parameter(
+        0.05, "largest stamp difference, and wait, for an image's depth and camera_info", unit="s", low=0.0, high=10.0
+    )
+    max_age: float = parameter(
+        1.0, "oldest stored features that a new query is answered on", unit="s", low=0.0, high=60.0
+    )
+    min_depth: float = parameter(0.1, "depth below this is invalid", unit="m", low=0.0, high=1000.0, dynamic=True)
+    max_depth: float = parameter(10.0, "depth above this is out_of_range", unit="m", low=0.0, high=1000.0, dynamic=True)
+    max_rate: float = parameter(0.0, "most images processed per second; 0: the camera's", unit="Hz", low=0.0, high=1000.0, dynamic=True)
+    overlay_alpha: float = parameter(0.5, "opacity of the heatmap in the overlay", low=0.0, high=1.0, dynamic=True)
+    autostart: bool = parameter(True, "configure and activate by itself; false waits for a lifecycle manager")
+
+    def __post_init__(self) -> None:
+        for each in parameters():
+            each.check(value_of(self, each.name))
+        if self.min_depth > self.max_depth:
+            raise ConfigError(
+                f"min_depth: expected at most max_depth ({self.max_depth:g} m), got {self.min_depth:g} m"
+            )
+
+
+def parameters(owner: type = Config, prefix: str = "") -> Iterator[Parameter]:
+    """Every parameter of ``owner`` in declaration order, nested ones with dotted names."""
+    for each in dataclasses.fields(owner):
+        if dataclasses.is_dataclass(each.default):
+            yield from parameters(type(each.default), f"{prefix}{each.name}.")
+        else:
+            yield Parameter(prefix + each.name, type(each.default), each.default, **each.metadata)
+
+
+def value_of(config: Config, name: str) -> Any:
+    """The value behind a dotted parameter name."""
+    value: Any = config
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def replace(config: Config, values: Mapping[str, Any]) -> Config:
+    """A copy of ``config`` with ``values`` (dotted names) set, all of them checked.
+
+    Raises :class:`ConfigError` naming the first value that does not fit; ``config`` is unchanged.
+    """
+    known = {each.name: each for each in parameters()}
+    nested: dict[str, dict[str, Any]] = {}
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in known:
+            raise ConfigError(f"{name}: no such parameter; expected one of {', '.join(known)}")
+        group, _, leaf = name.rpartition(".")
+        checked = known[name].check(value)
+        if group:
+            nested.setdefault(group, {})[leaf] = checked
+        else:
+            flat[name] = checked
+    for group, changes in nested.items():
+        flat[group] = dataclasses.replace(getattr(config, group), **changes)
+    return dataclasses.replace(config, **flat)

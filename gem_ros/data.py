@@ -1,0 +1,135 @@
+"""The records that travel through the house: what was seen, and what was found.
+
+Arrays are (rows, columns[, channels]); a pixel is ``(u, v)`` = (column, row) with integers at pixel
+centres; lengths are metres, stamps integer nanoseconds. Points are in the camera optical frame
+(x right, y down, z forward; REP-103).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import torch
+
+FloatArray = npt.NDArray[np.floating]
+Reason = Literal[
+    "ok",
+    "absent",
+    "unknown_word",
+    "no_depth",
+    "no_depth_message",
+    "misaligned",
+    "no_camera_info",
+    "no_transform",
+    "out_of_range",
+]
+
+
+@dataclass(frozen=True)
+class CameraIntrinsics:
+    """A pinhole camera with distortion, as in sensor_msgs/CameraInfo after ROI and binning.
+
+    ``width``, ``height`` in px; ``fx, fy, cx, cy`` in px with integer pixel centres (the centre of a
+    640-wide image is cx = 319.5); ``d`` are the coefficients of ``distortion_model`` (``plumb_bob``,
+    ``rational_polynomial`` or ``equidistant``), empty for a rectified image.
+    """
+
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    distortion_model: str = "plumb_bob"
+    d: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """One sensor sample: an image with whatever belongs to the same moment.
+
+    ``image`` (H, W, 3) uint8 RGB; ``depth`` (H, W) float32 metres along the optical axis, NaN where
+    invalid, registered to the image; ``stamp`` in ns of the image; ``missing`` says why ``depth`` or
+    ``camera`` cannot be used (``no_depth_message``, ``no_camera_info``, ``misaligned``).
+    """
+
+    image: npt.NDArray[np.uint8]
+    stamp: int = 0
+    frame_id: str = ""
+    depth: npt.NDArray[np.float32] | None = None
+    camera: CameraIntrinsics | None = None
+    missing: Reason | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class PatchFeatures:
+    """Dense features of one image: ``tokens`` (h, w, D) unit norm, CLS excluded, on the model's device.
+
+    ``image_size`` is (H, W) of the image they came from. Patch (row i, column j) has its centre at
+    pixel u = (j + 0.5)·W/w − 0.5, v = (i + 0.5)·H/h − 0.5.
+    """
+
+    tokens: torch.Tensor
+    image_size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Query:
+    """A text to look for; ``threshold`` overrides ``presence_threshold`` where it is set."""
+
+    text: str
+    threshold: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """One thing found for a query, or the statement that it was not.
+
+    ``score`` in [0, 1] is the calibrated probability that the queried thing is in view; ``found``
+    says whether it reached ``threshold``. ``pixel`` (u, v) is the peak; ``region`` a (H, W) bool mask
+    at the image's size; ``ray`` (3,) the unit bearing of the pixel; ``point`` (3,) metres and
+    ``covariance`` (3, 3) m², both camera optical frame, or None with ``reason`` saying why.
+    """
+
+    query: str
+    query_index: int
+    found: bool
+    score: float
+    threshold: float
+    reason: Reason
+    pixel: tuple[float, float] | None = None
+    region: npt.NDArray[np.bool_] | None = None
+    ray: npt.NDArray[np.float64] | None = None
+    point: npt.NDArray[np.float64] | None = None
+    covariance: npt.NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Grounding:
+    """Where each query is in one image: ``targets`` ordered by query, then by score, at least one each.
+
+    ``patch_relevancy`` (Q, h, w) float32 in [0, 1], absolute; ``relevancy`` the same at the image's
+    size, computed when first asked for.
+    """
+
+    queries: tuple[Query, ...]
+    targets: tuple[Target, ...]
+    image_size: tuple[int, int]
+    patch_relevancy: npt.NDArray[np.float32]
+    upsample: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]] = field(repr=False)
+
+    @cached_property
+    def relevancy(self) -> npt.NDArray[np.float32]:
+        """(Q, H, W) float32 in [0, 1]."""
+        return self.upsample(self.patch_relevancy)
+
+    def best(self, query_index: int) -> Target:
+        """The target of highest score for a query."""
+        return next(target for target in self.targets if target.query_index == query_index)

@@ -1,0 +1,53 @@
+"""From what a person types to :class:`~gem_ros.data.Query` values, and no further."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+
+from gem_ros.config import MAX_QUERY_BYTES
+from gem_ros.data import Query
+from gem_ros.errors import QueryError
+
+SEPARATOR = ";"
+
+
+def parse_query(text: str) -> Query:
+    """``red mug:0.6`` -> ``Query("red mug", 0.6)``; a colon not followed by a number is text.
+
+    Raises :class:`QueryError` for text that is empty, too long, holds control characters, or has a
+    threshold outside [0, 1].
+    """
+    if len(text) > MAX_QUERY_BYTES or len(text.encode(errors="replace")) > MAX_QUERY_BYTES:
+        raise QueryError(f"query: expected at most {MAX_QUERY_BYTES} bytes, got {len(text)} characters; shorten it")
+    words, threshold = " ".join(text.split()), None
+    head, colon, tail = words.rpartition(":")
+    if colon:
+        try:
+            threshold = float(tail)
+        except ValueError:
+            pass
+        else:
+            words = head.strip()
+            if not 0.0 <= threshold <= 1.0:
+                raise QueryError(f"query {words!r}: expected a threshold in [0, 1], got {tail.strip()}")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in words):
+        raise QueryError("query: expected printable text, got control characters; send plain UTF-8")
+    if not words:
+        raise QueryError("query: expected a few words, got none; say what to look for, like 'red ball'")
+    return Query(words, threshold)
+
+
+def parse_queries(text: str | Iterable[str], max_queries: int) -> tuple[Query, ...]:
+    """All queries of ``red ball; door:0.6`` (or of a list), in order, each text once.
+
+    Empty text gives no query. Raises :class:`QueryError` for a bad one or more than ``max_queries``.
+    """
+    if isinstance(text, str) and len(text) > (max_queries + 1) * (MAX_QUERY_BYTES + 1):
+        raise QueryError(f"query: expected at most {max_queries} queries of {MAX_QUERY_BYTES} bytes, got {len(text)} characters")
+    pieces = [text] if isinstance(text, str) else list(text)
+    pieces = [piece for item in pieces for piece in item.split(SEPARATOR) if piece.strip()]
+    found = {query.text: query for query in map(parse_query, pieces)}
+    if len(found) > max_queries:
+        raise QueryError(f"query: expected at most {max_queries} queries, got {len(found)}; raise max_queries or ask for fewer")
+    return tuple(found.values())
