@@ -1,0 +1,1 @@
+"""From pixels and depth to 3D: numpy and OpenCV only."""
