@@ -1,0 +1,1 @@
+"""Dense vision-language features with torch and open_clip: no ROS, no OpenCV."""

@@ -1,0 +1,152 @@
+"""Image -> dense patch features; the only place that touches open_clip's vision towers."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from open_clip.transformer import VisionTransformer
+from torch import Tensor, nn
+
+from gem_ros.core import attention
+from gem_ros.core.attention import RULES, Attend, Settings
+from gem_ros.errors import ModelError
+
+MAX_GRIDS = 16  # resized position embeddings kept
+
+
+class DenseEncoder(nn.Module):
+    """Patch features of an open_clip ``VisionTransformer`` by one of the rules in :data:`RULES`.
+
+    Keeps the module's dtype and device, runs eager, differentiable. ``blocks`` (the last ones that
+    the rule is given) matters to ``gem`` only; ``inv_temperature`` is 1/τ, None: adaptive per image.
+    ``attend`` is the attention product: ``attention.fused``, or ``attention.explicit`` which is
+    quicker to differentiate on a CPU.
+
+    Raises :class:`ModelError` for other towers, attentional pooling, an unknown method, or more
+    blocks than the tower has.
+    """
+
+    def __init__(
+        self,
+        visual: nn.Module,
+        method: str = "gem",
+        blocks: int = 6,
+        iterations: int = 1,
+        inv_temperature: float | None = None,
+        *,
+        attend: Attend = attention.fused,
+    ) -> None:
+        super().__init__()
+        _check_tower(visual)
+        if method not in RULES:
+            raise ModelError(f"method: expected one of {', '.join(RULES)}; got {method!r}")
+        self.visual = visual
+        self.rule = RULES[method]
+        self.settings = Settings(iterations, inv_temperature, attend)
+        layers = len(visual.transformer.resblocks)
+        self.blocks = blocks if self.rule.second_path else 1
+        if not 1 <= self.blocks <= layers:
+            raise ModelError(f"blocks: expected 1 to {layers}, the blocks of this model, got {blocks}; set gem.blocks")
+        self._positions: dict[tuple[object, ...], Tensor] = {}
+
+    @property
+    def patch_size(self) -> tuple[int, int]:
+        """(height, width) of a patch in px."""
+        height, width = self.visual.patch_size
+        return int(height), int(width)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """pixels (B, 3, H, W), normalised as the model wants -> unit-norm patch tokens (B, h·w, D), row by row.
+
+        H and W are any multiples of the patch; anything else raises :class:`ModelError`.
+        """
+        return self._to_embedding(self._hidden(pixels)[:, 1:])
+
+    def all_tokens(self, pixels: Tensor) -> Tensor:
+        """As :meth:`forward` with the CLS token first: (B, 1 + h·w, D)."""
+        return self._to_embedding(self._hidden(pixels))
+
+    def train(self, mode: bool = True) -> DenseEncoder:
+        """Switch mode as every module does, and forget resized embeddings of weights that may change."""
+        self._positions.clear()
+        return super().train(mode)
+
+    def _hidden(self, pixels: Tensor) -> Tensor:
+        """(B, 3, H, W) -> the residual stream (B, 1 + h·w, C) that the rule leaves behind."""
+        x = self._embed(pixels)
+        blocks = list(self.visual.transformer.resblocks)
+        for block in blocks[: -self.blocks]:
+            x = self._original(block, x)
+        if self.rule.second_path:
+            return self._second_path(blocks[-self.blocks :], x)
+        last = blocks[-1]
+        dense = attention.output(last, self.rule.mix(attention.project(last, x), self.settings))
+        if self.rule.residual:
+            dense = x + dense
+        return attention.feed_forward(last, dense) if self.rule.mlp else dense
+
+    def _second_path(self, blocks: list[nn.Module], x: Tensor) -> Tensor:
+        """x_dense ← x_dense + O(mix) beside the original path, which the last block no longer needs."""
+        dense = x
+        for block in blocks:
+            tokens = attention.project(block, x)
+            dense = dense + attention.output(block, self.rule.mix(tokens, self.settings))
+            if block is not blocks[-1]:
+                x = x + attention.output(block, attention.standard(tokens, self.settings))
+                x = attention.feed_forward(block, x)
+        return dense
+
+    def _original(self, block: nn.Module, x: Tensor) -> Tensor:
+        x = x + attention.output(block, attention.standard(attention.project(block, x), self.settings))
+        return attention.feed_forward(block, x)
+
+    def _embed(self, pixels: Tensor) -> Tensor:
+        """Patches, CLS and position embedding, ln_pre where there is one: (B, 3, H, W) -> (B, 1 + h·w, C)."""
+        visual, (patch_h, patch_w) = self.visual, self.patch_size
+        height, width = pixels.shape[-2:]
+        if height % patch_h or width % patch_w or not (height and width):
+            raise ModelError(f"pixels: expected sides that are multiples of {patch_h}x{patch_w}, got {height}x{width}")
+        patches = visual.conv1(pixels.to(visual.conv1.weight.dtype)).flatten(2).transpose(1, 2)
+        cls = visual.class_embedding.to(patches.dtype).expand(patches.shape[0], 1, -1)
+        x = torch.cat((cls, patches), dim=1)
+        return visual.ln_pre(x + self._position(height // patch_h, width // patch_w).to(x.dtype))
+
+    def _position(self, height: int, width: int) -> Tensor:
+        """The position embedding (1 + h·w, C) on a grid of h rows and w columns, kept while weights stand still."""
+        source = self.visual.positional_embedding
+        if torch.is_grad_enabled() and source.requires_grad:
+            return resized_position(source, self.visual.grid_size, (height, width))
+        version = 0 if source.is_inference() else source._version
+        key = (height, width, source.device, source.dtype, source.data_ptr(), version)
+        if key not in self._positions:
+            if self.training or len(self._positions) >= MAX_GRIDS:
+                self._positions.clear()
+            self._positions[key] = resized_position(source, self.visual.grid_size, (height, width))
+        return self._positions[key]
+
+    def _to_embedding(self, x: Tensor) -> Tensor:
+        """ln_post per token, projection, unit norm: (B, n, C) -> (B, n, D)."""
+        x = self.visual.ln_post(x)
+        if self.visual.proj is not None:
+            x = x @ self.visual.proj
+        return F.normalize(x, dim=-1)
+
+
+def resized_position(embedding: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """Position embedding (1 + g_h·g_w, C), CLS first, from ``grid`` to ``size`` (h, w): bicubic, antialiased."""
+    if tuple(grid) == tuple(size):
+        return embedding
+    cls, patches = embedding[:1], embedding[1:]
+    picture = patches.float().unflatten(0, tuple(grid)).permute(2, 0, 1)[None]  # (1, C, g_h, g_w)
+    picture = F.interpolate(picture, size=size, mode="bicubic", antialias=True, align_corners=False)
+    return torch.cat((cls, picture[0].flatten(1).T.to(embedding.dtype)))
+
+
+def _check_tower(visual: nn.Module) -> None:
+    kind = type(visual).__name__
+    if not isinstance(visual, VisionTransformer):
+        raise ModelError(f"model: expected an open_clip VisionTransformer, got {kind}; choose a ViT such as ViT-B-16")
+    if getattr(visual, "attn_pool", None) is not None:
+        raise ModelError("model: expected a ViT with a projection per token, got one with attentional pooling (CoCa)")
+    if any(getattr(block.attn, "logit_scale", None) is not None for block in visual.transformer.resblocks):
+        raise ModelError("model: expected softmax(q kᵀ/√d) attention, got scaled cosine attention; choose another ViT")
