@@ -22,6 +22,8 @@ from gem_ros.errors import BagError
 
 # Version 8 spells QoS the way Humble reads it, and newer rosbag2 still reads it.
 METADATA_VERSION = 8
+NS = 1_000_000_000
+_STAMP_OFFSET = 4  # a header comes first in its message, and its stamp first in the header, after 4 bytes of CDR
 _FOREVER = QosTime(0, 0)
 RELIABLE = Qos(
     QosHistory.KEEP_LAST,
@@ -68,9 +70,24 @@ class Record:
     @property
     def stamp(self) -> int:
         """ns of the header's stamp, read without decoding; only for types that start with a header."""
-        order = "<" if self.data[1] & 1 else ">"
-        seconds, nanoseconds = struct.unpack_from(f"{order}iI", self.data, 4)
-        return int(seconds) * 1_000_000_000 + int(nanoseconds)
+        seconds, nanoseconds = struct.unpack_from(self._stamp_format, self.data, _STAMP_OFFSET)
+        return int(seconds) * NS + int(nanoseconds)
+
+    @property
+    def has_header(self) -> bool:
+        """Whether the type starts with a std_msgs/Header."""
+        fields = self.types.fielddefs[self.type][1]
+        return bool(fields) and fields[0][1][1] == "std_msgs/msg/Header"
+
+    def with_stamp(self, stamp: int) -> bytes:
+        """The CDR bytes with the header's stamp set to ``stamp`` ns."""
+        data = bytearray(self.data)
+        struct.pack_into(self._stamp_format, data, _STAMP_OFFSET, *divmod(stamp, NS))
+        return bytes(data)
+
+    @property
+    def _stamp_format(self) -> str:
+        return ("<" if self.data[1] & 1 else ">") + "iI"  # the CDR header's second byte is the byte order
 
 
 @contextmanager
@@ -93,6 +110,22 @@ def topics(path: Path | str) -> dict[str, str]:
     """Every topic of a recording with its type; :class:`BagError` where it cannot be read."""
     with _reader(Path(path)) as reader:
         return {each.topic: each.msgtype for each in reader.connections}
+
+
+def latched(path: Path | str) -> set[str]:
+    """The topics that were offered as transient local, like ``/tf_static``."""
+    with _reader(Path(path)) as reader:
+        return {
+            each.topic
+            for each in reader.connections
+            if any(qos.durability is QosDurability.TRANSIENT_LOCAL for qos in each.ext.offered_qos_profiles)
+        }
+
+
+def time_range(path: Path | str) -> tuple[int, int]:
+    """Arrival of the first and the last message, ns."""
+    with _reader(Path(path)) as reader:
+        return reader.start_time, reader.end_time
 
 
 def messages(path: Path | str, topics: Collection[str] | None = None) -> Iterator[Record]:

@@ -1,0 +1,121 @@
+"""A bag played by one process arrives in another over DDS: every message, its bytes, at its pace."""
+
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from gem_ros.errors import BagError
+from gem_ros.replay import bag, player
+
+rclpy = pytest.importorskip("rclpy", reason="needs ROS 2 (pip install gem_ros[ros])")
+pytestmark = pytest.mark.dds
+
+TYPE = "sensor_msgs/msg/CompressedImage"
+COUNT, STEP = 10, 50_000_000
+PLAY = """
+import sys
+from pathlib import Path
+from gem_ros.replay.player import Playback, play
+play(Playback(Path(sys.argv[1]), {}))
+"""
+
+
+@pytest.fixture
+def recording(tmp_path):
+    message, header, moment = map(bag.message_class, (TYPE, "std_msgs/msg/Header", "builtin_interfaces/msg/Time"))
+    with bag.BagWriter(tmp_path / "bag") as writer:
+        for index in range(COUNT):
+            stamp = bag.NS + index * STEP
+            picture = np.full(50_000, index, np.uint8)
+            writer.write(
+                "/camera/image", TYPE, stamp, message(header(moment(*divmod(stamp, bag.NS)), "cam"), "jpeg", picture)
+            )
+    return tmp_path / "bag"
+
+
+@pytest.fixture
+def domain(monkeypatch):
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(20 + os.getpid() % 80))
+
+
+def receive(recording, options, topic="/image", seconds=30.0):
+    """Play in another process; return [(arrival s, message)] of ``topic`` and of /clock."""
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.qos import qos_profile_sensor_data
+    from rosgraph_msgs.msg import Clock
+    from sensor_msgs.msg import CompressedImage
+
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node("listener", context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    images, clocks = [], []
+    node.create_subscription(
+        CompressedImage, topic, lambda message: images.append((time.monotonic(), message)), qos_profile_sensor_data
+    )
+    node.create_subscription(Clock, "/clock", lambda message: clocks.append((time.monotonic(), message)), 10)
+    process = subprocess.Popen([sys.executable, "-c", PLAY.format(options), str(recording)])
+    try:
+        deadline = time.monotonic() + seconds
+        while process.poll() is None and time.monotonic() < deadline:
+            executor.spin_once(timeout_sec=0.05)
+        for _ in range(10):
+            executor.spin_once(timeout_sec=0.05)
+        assert process.poll() == 0
+    finally:
+        process.kill()
+        executor.shutdown()
+        node.destroy_node()
+        context.try_shutdown()
+    return images, clocks
+
+
+WAIT = "remaps={'/camera/image': '/image'}, wait=20.0"
+
+
+def test_every_message_arrives_at_its_pace(domain, recording):
+    images, clocks = receive(recording, WAIT + ", clock=True")
+    stamps = [message.header.stamp.sec * bag.NS + message.header.stamp.nanosec for _, message in images]
+    assert stamps == [bag.NS + index * STEP for index in range(COUNT)]
+    assert all(
+        set(message.data) == {index} and len(message.data) == 50_000 for index, (_, message) in enumerate(images)
+    )
+    assert images[-1][0] - images[0][0] == pytest.approx((COUNT - 1) * STEP / 1e9, abs=0.25)
+    times = [message.clock.sec * bag.NS + message.clock.nanosec for _, message in clocks]
+    assert len(times) > COUNT and times == sorted(times)
+    assert times[0] >= bag.NS and times[-1] <= bag.NS + COUNT * STEP
+
+
+def test_restamp_moves_stamps_to_now_and_rate_squeezes_them(domain, recording):
+    before = time.time()
+    images, _ = receive(recording, WAIT + ", restamp=True, rate=2.0")
+    stamps = [message.header.stamp.sec + message.header.stamp.nanosec / 1e9 for _, message in images]
+    assert before < stamps[0] < time.time()
+    assert np.diff(stamps) == pytest.approx(STEP / 2e9, abs=1e-6)
+
+
+def test_nobody_listening_is_an_error(domain, recording):
+    with pytest.raises(BagError, match="subscriber of /camera/image"):
+        player.play(player.Playback(recording, wait=0.2))
+
+
+@pytest.mark.parametrize("values", [{"rate": 0.0}, {"rate": float("nan")}])
+def test_a_bad_rate_is_refused(recording, values):
+    with pytest.raises(BagError, match="rate"):
+        player.Playback(recording, **values)
+
+
+def test_an_unknown_topic_to_remap_is_refused(domain, recording):
+    with pytest.raises(BagError, match="/nothing"):
+        player.play(player.Playback(recording, remaps={"/nothing": "/image"}))
+
+
+def test_remaps_are_parsed():
+    assert player.parse_remaps(["/a:=/b"]) == {"/a": "/b"}
+    with pytest.raises(BagError, match="recorded:=new"):
+        player.parse_remaps(["/a=/b"])
