@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -61,19 +62,19 @@ class Rule:
     mlp: bool = False
 
 
-def project(block: nn.Module, x: Tensor) -> Projected:
+def project(block: Any, x: Tensor) -> Projected:
     """q, k, v = split(W_qkv ln_1(x)) of an open_clip block, whatever its attention class; x (B, N, C)."""
     attention = block.attn
     h = block.ln_1(x)
     qkv = F.linear(h, attention.in_proj_weight, attention.in_proj_bias)
     # (B, N, 3·heads·d) -> 3 × (B, heads, N, d)
-    q, k, v = qkv.unflatten(-1, (3, attention.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+    q, k, v = qkv.reshape(*h.shape[:2], 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
     if hasattr(attention, "ln_q"):  # open_clip's own Attention class
         q, k = attention.ln_q(q), attention.ln_k(k)
     return Projected(h, q, k, v)
 
 
-def output(block: nn.Module, mixed: Tensor) -> Tensor:
+def output(block: Any, mixed: Tensor) -> Tensor:
     """O, the block's way from (B, heads, N, d) back to the residual stream (B, N, C), layer scale included."""
     attention = block.attn
     if getattr(attention, "head_scale", None) is not None:
@@ -87,12 +88,12 @@ def output(block: nn.Module, mixed: Tensor) -> Tensor:
     return _scaled(block, "ls_1", x)
 
 
-def feed_forward(block: nn.Module, x: Tensor) -> Tensor:
+def feed_forward(block: Any, x: Tensor) -> Tensor:
     """x + MLP(ln_2(x)), layer scale included."""
     return x + _scaled(block, "ls_2", block.mlp(block.ln_2(x)))
 
 
-def _scaled(block: nn.Module, name: str, x: Tensor) -> Tensor:
+def _scaled(block: Any, name: str, x: Tensor) -> Tensor:
     scale = getattr(block, name, None)
     return x if scale is None else scale(x)
 
@@ -120,7 +121,7 @@ def gem(tokens: Projected, settings: Settings) -> Tensor:
         s = settings.attend(unit * inverse, unit, unit)
     unit = F.normalize(s, dim=-1)
     mixed = settings.attend(unit * inverse, unit, tokens.v.repeat(3, 1, 1, 1))
-    return mixed.unflatten(0, (3, images)).mean(dim=0)
+    return mixed.reshape(3, images, *mixed.shape[1:]).mean(dim=0)
 
 
 def _inverse_temperature(tokens: Projected, settings: Settings) -> Tensor:
@@ -128,8 +129,9 @@ def _inverse_temperature(tokens: Projected, settings: Settings) -> Tensor:
     h, v = tokens.h, tokens.v
     if settings.inv_temperature is not None:
         return v.new_full((h.shape[0], 1, 1, 1), settings.inv_temperature)
-    norms = torch.linalg.vector_norm(h.float(), dim=-1).mean(dim=-1)
-    return (norms * v.shape[-1] ** -0.5).to(v.dtype)[:, None, None, None]
+    norms = torch.linalg.vector_norm(h.float(), dim=-1, keepdim=True).mean(dim=-2, keepdim=True)
+    inverse: Tensor = norms * v.shape[-1] ** -0.5
+    return inverse.to(v.dtype)[:, None]
 
 
 RULES = {

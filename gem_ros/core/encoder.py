@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from open_clip.transformer import VisionTransformer
@@ -28,7 +31,7 @@ class DenseEncoder(nn.Module):
 
     def __init__(
         self,
-        visual: nn.Module,
+        visual: Any,
         method: str = "gem",
         blocks: int = 6,
         iterations: int = 1,
@@ -40,7 +43,7 @@ class DenseEncoder(nn.Module):
         _check_tower(visual)
         if method not in RULES:
             raise ModelError(f"method: expected one of {', '.join(RULES)}; got {method!r}")
-        self.visual = visual
+        self.visual: Any = visual
         self.rule = RULES[method]
         self.settings = Settings(iterations, inv_temperature, attend)
         layers = len(visual.transformer.resblocks)
@@ -85,7 +88,7 @@ class DenseEncoder(nn.Module):
             dense = x + dense
         return attention.feed_forward(last, dense) if self.rule.mlp else dense
 
-    def _second_path(self, blocks: list[nn.Module], x: Tensor) -> Tensor:
+    def _second_path(self, blocks: list[Any], x: Tensor) -> Tensor:
         """x_dense ← x_dense + O(mix) beside the original path, which the last block no longer needs."""
         dense = x
         for block in blocks:
@@ -96,7 +99,7 @@ class DenseEncoder(nn.Module):
                 x = attention.feed_forward(block, x)
         return dense
 
-    def _original(self, block: nn.Module, x: Tensor) -> Tensor:
+    def _original(self, block: Any, x: Tensor) -> Tensor:
         x = x + attention.output(block, attention.standard(attention.project(block, x), self.settings))
         return attention.feed_forward(block, x)
 
@@ -109,7 +112,8 @@ class DenseEncoder(nn.Module):
         patches = visual.conv1(pixels.to(visual.conv1.weight.dtype)).flatten(2).transpose(1, 2)
         cls = visual.class_embedding.to(patches.dtype).expand(patches.shape[0], 1, -1)
         x = torch.cat((cls, patches), dim=1)
-        return visual.ln_pre(x + self._position(height // patch_h, width // patch_w).to(x.dtype))
+        embedded: Tensor = visual.ln_pre(x + self._position(height // patch_h, width // patch_w).to(x.dtype))
+        return embedded
 
     def _position(self, height: int, width: int) -> Tensor:
         """The position embedding (1 + h·w, C) on a grid of h rows and w columns, kept while weights stand still."""
@@ -132,17 +136,26 @@ class DenseEncoder(nn.Module):
         return F.normalize(x, dim=-1)
 
 
+def input_size(size: tuple[int, int], longer: int, patch: tuple[int, int]) -> tuple[int, int]:
+    """(H, W) -> the ViT's input: aspect kept, longer side ``longer``, sides rounded to patches, at least one each."""
+    scale = longer / max(size)
+    height, width = (
+        max(1, math.floor(side * scale / unit + 0.5)) * unit for side, unit in zip(size, patch, strict=True)
+    )
+    return height, width
+
+
 def resized_position(embedding: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:
     """Position embedding (1 + g_h·g_w, C), CLS first, from ``grid`` to ``size`` (h, w): bicubic, antialiased."""
     if tuple(grid) == tuple(size):
         return embedding
     cls, patches = embedding[:1], embedding[1:]
-    picture = patches.float().unflatten(0, tuple(grid)).permute(2, 0, 1)[None]  # (1, C, g_h, g_w)
+    picture = patches.float().reshape(*grid, -1).permute(2, 0, 1)[None]  # (1, C, g_h, g_w)
     picture = F.interpolate(picture, size=size, mode="bicubic", antialias=True, align_corners=False)
     return torch.cat((cls, picture[0].flatten(1).T.to(embedding.dtype)))
 
 
-def _check_tower(visual: nn.Module) -> None:
+def _check_tower(visual: Any) -> None:
     kind = type(visual).__name__
     if not isinstance(visual, VisionTransformer):
         raise ModelError(f"model: expected an open_clip VisionTransformer, got {kind}; choose a ViT such as ViT-B-16")

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from gem_ros.config import Config, replace
 from gem_ros.errors import ModelError
 
 FOLDER = Path(__file__).parent
@@ -83,3 +84,8 @@ def load_card(model: str) -> ModelCard:
     values["relevancy"] = Relevancy(**values["relevancy"])
     values["presence"] = Presence(**values["presence"])
     return ModelCard(**values)
+
+
+def default_config(model: str) -> Config:
+    """The parameters of a model that nobody has set: the defaults, with those of its card in their place."""
+    return replace(Config(), {"model": model, **load_card(model).defaults})

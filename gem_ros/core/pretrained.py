@@ -1,0 +1,217 @@
+"""Architectures and weights: open_clip's tags, local files, and the bundled model."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+import open_clip
+import torch
+from huggingface_hub import constants, try_to_load_from_cache
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from gem_ros.errors import ModelError
+from gem_ros.models import BUNDLED, ModelCard, load_card
+
+TOKEN_ROWS = "token_rows"
+TOKEN_TABLE = "token_embedding.weight"
+QUICK = "-quickgelu"
+SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
+HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A CLIP in eval mode with what its inputs need: ``mean``, ``std`` of RGB in [0, 1], ``interpolation``
+    (``bicubic`` or ``bilinear``), ``patch_size`` (height, width) px, and its card."""
+
+    clip: Any
+    tokenizer: Callable[[list[str]], Tensor]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    interpolation: str
+    patch_size: tuple[int, int]
+    card: ModelCard
+
+
+def load_model(model: str, pretrained: str | None, device: torch.device, precision: torch.dtype) -> LoadedModel:
+    """Load ``bundled`` (``pretrained`` unused), or an open_clip architecture with a tag or a weights file.
+
+    Downloads what a tag names unless it is on this machine already. Raises :class:`ModelError` where the
+    architecture, the tag or the weights cannot be used; never leaves a weight random.
+    """
+    card = load_card(model)
+    if model == BUNDLED:
+        clip, tokenizer, preprocess = _load_bundled(card)
+    else:
+        clip, tokenizer, preprocess = _load_open_clip(model, pretrained)
+    clip = clip.to(device, precision).eval().requires_grad_(False)
+    height, width = clip.visual.patch_size
+    mean, std = tuple(preprocess["mean"]), tuple(preprocess["std"])
+    return LoadedModel(clip, tokenizer, mean, std, preprocess["interpolation"], (int(height), int(width)), card)
+
+
+def save_bundled(clip: Any, token_ids: Iterable[int], path: Path) -> str:
+    """Write ``clip`` as fp16 safetensors with the token table reduced to ``token_ids``; return its sha256.
+
+    ``token_rows`` (int32, ascending) are the ids of the rows that ``token_embedding.weight`` keeps.
+    """
+    rows = torch.tensor(sorted(set(token_ids)), dtype=torch.int32)
+    tensors = {name: tensor.detach().cpu().to(torch.float16) for name, tensor in clip.state_dict().items()}
+    table = _table_name(tensors)
+    tensors[table] = tensors[table][rows.long()]
+    save_file({**{name: tensor.contiguous() for name, tensor in tensors.items()}, TOKEN_ROWS: rows}, path)
+    return _sha256(path)
+
+
+def _load_bundled(card: ModelCard) -> tuple[Any, Callable[[list[str]], Tensor], dict[str, Any]]:
+    if not card.weights.is_file():
+        raise ModelError(f"model 'bundled': expected its weights at {card.weights}; reinstall gem_ros")
+    found = _sha256(card.weights)
+    if found != card.sha256:
+        raise ModelError(
+            f"model 'bundled': expected sha256 {card.sha256[:12]} of {card.weights}, got {found[:12]}; reinstall"
+        )
+    architecture = dict(card.architecture)
+    kind = open_clip.CustomTextCLIP if architecture.pop("custom_text", False) else open_clip.CLIP
+    clip = kind(**architecture)
+    tensors = load_file(card.weights)
+    rows, table = tensors.pop(TOKEN_ROWS).long(), _table_name(tensors)
+    full = torch.zeros_like(clip.state_dict()[table])
+    full[rows] = tensors[table].float()
+    clip.load_state_dict({**tensors, table: full})
+    tokenizer = open_clip.SimpleTokenizer(context_length=clip.context_length)
+    return clip, tokenizer, card.preprocess
+
+
+def _table_name(tensors: Iterable[str]) -> str:
+    """``token_embedding.weight``, or with the prefix that open_clip's CustomTextCLIP gives it."""
+    return next(name for name in tensors if name.endswith(TOKEN_TABLE))
+
+
+def _load_open_clip(model: str, pretrained: str | None) -> tuple[Any, Callable[[list[str]], Tensor], dict[str, Any]]:
+    _check_architecture(model)
+    if not pretrained:
+        raise ModelError(f"pretrained: expected {_choices(model)}, got none; random weights find nothing")
+    preprocess: dict[str, Any] = {}
+    path = Path(pretrained).expanduser()
+    if not path.is_file():
+        model, tag = _matching_activation(model, pretrained)
+        preprocess = {name: tag[name] for name in ("mean", "std", "interpolation") if name in tag}
+        path = _fetch(model, pretrained, tag)
+    elif path.suffix not in SUFFIXES:
+        raise ModelError(f"pretrained: expected a file ending in {', '.join(SUFFIXES)}; got {path.name}")
+    clip = _create(model, path, preprocess)
+    return clip, open_clip.get_tokenizer(model), open_clip.get_model_preprocess_cfg(clip)
+
+
+def _check_architecture(model: str) -> None:
+    """Refuse before anything is downloaded."""
+    config = open_clip.get_model_config(model) if model in open_clip.list_models() else None
+    if config is None:
+        close = difflib.get_close_matches(model, open_clip.list_models(), n=3) or ["ViT-B-16-quickgelu"]
+        raise ModelError(
+            f"model: expected 'bundled' or an open_clip architecture like {', '.join(close)}; got {model!r}"
+        )
+    vision = config["vision_cfg"]
+    if "timm_model_name" in vision or isinstance(vision.get("layers"), list) or vision.get("attentional_pool"):
+        raise ModelError(
+            f"model: expected an open_clip VisionTransformer with a projection per token, got {model!r}; "
+            "choose a ViT such as ViT-B-16-quickgelu"
+        )
+
+
+def _choices(model: str) -> str:
+    base = model.removesuffix(QUICK)
+    tags = [tag for name in (base, base + QUICK) for tag in open_clip.list_pretrained_tags_by_model(name)]
+    return f"a weights file or a tag of {model} ({', '.join(dict.fromkeys(tags)) or 'it has none'})"
+
+
+def _matching_activation(model: str, tag: str) -> tuple[str, dict[str, Any]]:
+    """The architecture with the activation that the tag's weights were trained with, and the tag's config.
+
+    With the other one the features are wrong without any error, so it is not left to the user.
+    """
+    base = model.removesuffix(QUICK)
+    config = open_clip.get_pretrained_cfg(model, tag) or open_clip.get_pretrained_cfg(base, tag)
+    if not config:
+        raise ModelError(f"pretrained: expected {_choices(model)}, got {tag!r}")
+    quick = bool(config.get("quick_gelu", False))
+    if quick == bool(open_clip.get_model_config(model).get("quick_gelu", False)):
+        return model, config
+    right = base + QUICK if quick else base
+    _check_architecture(right)
+    logger.warning("model %s: the weights %r need %s, loading that", model, tag, right)
+    return right, config
+
+
+def _fetch(model: str, tag: str, config: dict[str, Any]) -> Path:
+    """The weights file of a tag: from this machine's cache, else downloaded by open_clip with progress."""
+    cached = _cached(config)
+    if cached is not None:
+        return cached
+    repository = config.get("hf_hub", "").strip("/")
+    source = f"{constants.ENDPOINT}/{repository}" if repository else config.get("url", "")
+    advice = f"fetch {source} on a machine with a network and set pretrained to that file's path here"
+    if not _reachable(source):
+        raise ModelError(f"pretrained: {model} {tag!r} is not on this machine and there is no network; {advice}")
+    try:
+        return Path(open_clip.download_pretrained(config))
+    except (OSError, RuntimeError) as error:
+        raise ModelError(f"pretrained: cannot download {model} {tag!r} ({_first_line(error)}); {advice}") from error
+
+
+def _cached(config: dict[str, Any]) -> Path | None:
+    """Where the weights lie if they were downloaded before; asks no network, so that a robot starts at once."""
+    repository, _, name = config.get("hf_hub", "").rpartition("/")
+    for each in (name,) if name else HUB_FILES:
+        found = try_to_load_from_cache(repository, each) if repository else None
+        if isinstance(found, str):
+            return Path(found)
+    return None
+
+
+def _reachable(url: str) -> bool:
+    """Whether the host has an address (or a proxy stands in between); spares a minute of vain retries."""
+    if constants.HF_HUB_OFFLINE:
+        return False
+    if getproxies():
+        return True
+    try:
+        socket.getaddrinfo(urlsplit(url).hostname or url, 443)
+    except OSError:
+        return False
+    return True
+
+
+def _create(model: str, path: Path, preprocess: dict[str, Any]) -> Any:
+    try:
+        return open_clip.create_model(
+            model, pretrained=os.fspath(path), force_preprocess_cfg=preprocess, weights_only=True
+        )
+    except Exception as error:  # whatever a foreign file makes torch and open_clip raise
+        raise ModelError(
+            f"pretrained: expected weights of {model} in {path}, got others or a damaged file ({_first_line(error)})"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    """What a long error says first; of load_state_dict's list one mismatch that names a shape."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    chosen = next((line for line in lines if line.startswith("size mismatch")), lines[min(1, len(lines) - 1)])
+    return chosen if len(chosen) <= 200 else chosen[:200] + "…"
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,166 @@
+"""Text -> unit embedding, each text encoded once."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gem_ros.errors import ModelError
+
+BATCH = 256  # prompts encoded at a time
+SEPARATORS = re.compile(r"[\s\-_.,;:!?/\"'()]+")
+
+# The 80 prompts of OpenAI's CLIP for ImageNet (github.com/openai/CLIP, Prompt_Engineering_for_ImageNet).
+IMAGENET80 = (
+    "a bad photo of a {}.",
+    "a photo of many {}.",
+    "a sculpture of a {}.",
+    "a photo of the hard to see {}.",
+    "a low resolution photo of the {}.",
+    "a rendering of a {}.",
+    "graffiti of a {}.",
+    "a bad photo of the {}.",
+    "a cropped photo of the {}.",
+    "a tattoo of a {}.",
+    "the embroidered {}.",
+    "a photo of a hard to see {}.",
+    "a bright photo of a {}.",
+    "a photo of a clean {}.",
+    "a photo of a dirty {}.",
+    "a dark photo of the {}.",
+    "a drawing of a {}.",
+    "a photo of my {}.",
+    "the plastic {}.",
+    "a photo of the cool {}.",
+    "a close-up photo of a {}.",
+    "a black and white photo of the {}.",
+    "a painting of the {}.",
+    "a painting of a {}.",
+    "a pixelated photo of the {}.",
+    "a sculpture of the {}.",
+    "a bright photo of the {}.",
+    "a cropped photo of a {}.",
+    "a plastic {}.",
+    "a photo of the dirty {}.",
+    "a jpeg corrupted photo of a {}.",
+    "a blurry photo of the {}.",
+    "a photo of the {}.",
+    "a good photo of the {}.",
+    "a rendering of the {}.",
+    "a {} in a video game.",
+    "a photo of one {}.",
+    "a doodle of a {}.",
+    "a close-up photo of the {}.",
+    "a photo of a {}.",
+    "the origami {}.",
+    "the {} in a video game.",
+    "a sketch of a {}.",
+    "a doodle of the {}.",
+    "a origami {}.",
+    "a low resolution photo of a {}.",
+    "the toy {}.",
+    "a rendition of the {}.",
+    "a photo of the clean {}.",
+    "a photo of a large {}.",
+    "a rendition of a {}.",
+    "a photo of a nice {}.",
+    "a photo of a weird {}.",
+    "a blurry photo of a {}.",
+    "a cartoon {}.",
+    "art of a {}.",
+    "a sketch of the {}.",
+    "a embroidered {}.",
+    "a pixelated photo of a {}.",
+    "itap of the {}.",
+    "a jpeg corrupted photo of the {}.",
+    "a good photo of a {}.",
+    "a plushie {}.",
+    "a photo of the nice {}.",
+    "a photo of the small {}.",
+    "a photo of the weird {}.",
+    "the cartoon {}.",
+    "art of the {}.",
+    "a drawing of the {}.",
+    "a photo of the large {}.",
+    "a black and white photo of a {}.",
+    "the plushie {}.",
+    "a dark photo of a {}.",
+    "itap of a {}.",
+    "graffiti of the {}.",
+    "a toy {}.",
+    "itap of my {}.",
+    "a photo of a cool {}.",
+    "a photo of a small {}.",
+    "a tattoo of the {}.",
+)
+TEMPLATES = {"gem": ("a photo of a {}.",), "imagenet80": IMAGENET80}
+
+
+class TextEncoder:
+    """Unit embeddings of texts by an open_clip model, kept for the ``capacity`` texts used last.
+
+    ``templates`` names an entry of :data:`TEMPLATES`; ``vocabulary`` are the words the model knows
+    (empty: any). Thread-safe: the same text asked for by two threads is encoded once.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Callable[[list[str]], Tensor],
+        templates: str = "gem",
+        vocabulary: Sequence[str] = (),
+        capacity: int = 1024,
+    ) -> None:
+        if templates not in TEMPLATES:
+            raise ModelError(f"templates: expected one of {', '.join(TEMPLATES)}; got {templates!r}")
+        self.encodings = 0  # texts encoded so far
+        self._model = model
+        self._tokenizer = tokenizer
+        self._templates = TEMPLATES[templates]
+        self._vocabulary = frozenset(word.lower() for word in vocabulary)
+        self._capacity = capacity
+        self._kept: OrderedDict[str, Tensor] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def embed(self, texts: Sequence[str]) -> Tensor:
+        """(Q,) texts -> (Q, D) float32 unit norm, on the model's device."""
+        if not texts:
+            raise ModelError("text: expected at least one text to embed, got none")
+        with self._lock:
+            missing = [text for text in dict.fromkeys(texts) if text not in self._kept]
+            if missing:
+                self._kept.update(zip(missing, self._encode(missing), strict=True))
+                self.encodings += len(missing)
+            for text in texts:
+                self._kept.move_to_end(text)
+            embeddings = torch.stack([self._kept[text] for text in texts])
+            while len(self._kept) > self._capacity:
+                self._kept.popitem(last=False)
+        return embeddings
+
+    def unknown_words(self, text: str) -> tuple[str, ...]:
+        """The words of ``text``, in lower case, that are not in the model's vocabulary."""
+        if not self._vocabulary:
+            return ()
+        words = [word for word in SEPARATORS.split(text.lower()) if word] or [text]
+        return tuple(word for word in dict.fromkeys(words) if word not in self._vocabulary)
+
+    @torch.no_grad()
+    def _encode(self, texts: list[str]) -> Tensor:
+        """Mean over the templates of the normalised embeddings, normalised again: (n,) -> (n, D)."""
+        prompts = [template.format(text) for text in texts for template in self._templates]
+        device = self._model.logit_scale.device
+        pieces = [
+            self._model.encode_text(self._tokenizer(prompts[start : start + BATCH]).to(device))
+            for start in range(0, len(prompts), BATCH)
+        ]
+        embeddings = F.normalize(torch.cat(pieces).float(), dim=-1)
+        mean = embeddings.reshape(len(texts), len(self._templates), -1).mean(dim=1)
+        return F.normalize(mean, dim=-1)
