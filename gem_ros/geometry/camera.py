@@ -100,17 +100,12 @@ def _distort(camera: CameraIntrinsics, plane: Points) -> Points:
     """(x/z, y/z) (N, 2) -> pixels (N, 2)."""
     if not len(plane):
         return plane
-    if not _is_distorted(camera):
-        distorted = plane
-    else:
-        coefficients, still, eye = np.array(camera.d, dtype=np.float64), np.zeros(3), np.eye(3)
-        if camera.distortion_model == "equidistant":
-            # Not fisheye.distortPoints: it takes no point at the optical axis in some versions.
-            points = np.column_stack([plane, np.ones(len(plane))])[:, None]
-            distorted = cv2.fisheye.projectPoints(points, still, still, eye, coefficients)[0][:, 0]
-        else:
-            points = np.column_stack([plane, np.ones(len(plane))])
-            distorted = cv2.projectPoints(points, still, still, eye, coefficients)[0][:, 0]
+    distorted = plane
+    if _is_distorted(camera):
+        coefficients, still = np.array(camera.d, dtype=np.float64), np.zeros(3)
+        points = np.column_stack([plane, np.ones(len(plane))])[:, None]
+        model = cv2.fisheye if camera.distortion_model == "equidistant" else cv2
+        distorted = model.projectPoints(points, still, still, np.eye(3), coefficients)[0].reshape(-1, 2)
     return np.asarray(distorted * (camera.fx, camera.fy) + (camera.cx, camera.cy))
 
 

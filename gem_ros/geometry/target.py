@@ -13,29 +13,28 @@ from typing import Literal
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import gaussian_filter1d
 
 from gem_ros.data import CameraIntrinsics
 from gem_ros.errors import GeometryError
 from gem_ros.geometry.camera import back_project
+from gem_ros.geometry.surface import background_plane, flying, nearest_surface, standing_out
 
-FloatMap = npt.NDArray[np.float32]
+Map = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
+Numbers = npt.NDArray[np.float64]
 
-BIN = 0.01  # depth histogram, relative: 1 cm at 1 m
-SMOOTH = 1.5  # bins
-VALLEY = 0.6  # two depth modes are two surfaces if the density between them falls below this share of the lower
-SUPPORT = 0.25  # share of the weight near the peak that makes a nearer surface the object
-EDGE = 0.04  # relative depth jump between neighbouring pixels that is an edge; a grazed floor has less
-LOCAL = 49  # pixels of the surface around the peak that the point is the median of
+SURFACE_PIXELS = 49  # of the surface around the peak, which the point is the median of
+SURROUNDINGS = 2.5  # patches to each side of the peak in which the background is looked for
+ENOUGH = 20_000  # pixels of a region that are looked at
+SAMPLES = 400  # pixels of the surroundings that are looked at
 
 
 @dataclass(frozen=True, eq=False)
 class Region:
     """One place where a query was found.
 
-    ``pixel`` (u, v) float; ``mask`` (H, W) bool, true at the pixel; ``strength`` of its peak;
-    ``patch`` the size in image px of what the model saw as one patch.
+    ``pixel`` (u, v) float; ``mask`` (H, W) bool, true at the pixel; ``strength`` of its strongest patch;
+    ``patch`` the size in image px of one patch.
     """
 
     pixel: tuple[float, float]
@@ -53,64 +52,72 @@ class Measurement:
     reason: Literal["ok", "no_depth", "out_of_range"]
 
 
-def find_regions(
-    relevancy: FloatMap, strength: FloatMap, threshold: float, max_regions: int, patch: float
-) -> list[Region]:
-    """Connected places of ``relevancy`` >= ``threshold``, strongest peak first, at least one.
+def find_regions(relevancy: Map, strength: Map, threshold: float, max_regions: int, patch: float) -> list[Region]:
+    """Connected places of ``relevancy`` (H, W) >= ``threshold``, strongest first, at least one.
 
-    ``relevancy`` (H, W); ``strength`` (H, W), or (h, w) per patch, says where the peaks are; ``patch``
-    px. The first region holds the strongest pixel of all: where that does not reach the threshold, it is
-    the half patch around it. Other regions smaller than a quarter of a patch are noise.
+    ``strength`` (h, w), one value per patch of ``patch`` px, says where the peaks are; at the image's size
+    it is reduced to patches first. The first region holds the strongest patch of all; where that does not
+    reach the threshold, it is the patch itself. Specks that hold no patch's centre are no regions.
     """
     height, width = relevancy.shape
-    if strength.shape != relevancy.shape:
-        strength = cv2.resize(np.asarray(strength, np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    _, labels, stats, _ = cv2.connectedComponentsWithStats((relevancy >= threshold).view(np.uint8), connectivity=8)
-    peak = np.unravel_index(int(np.nanargmax(strength)), strength.shape)
+    if strength.shape == relevancy.shape and patch > 1:
+        grid = max(round(width / patch), 1), max(round(height / patch), 1)
+        strength = np.asarray(cv2.resize(strength, grid, interpolation=cv2.INTER_AREA), np.float32)
+    labels = _label(relevancy >= threshold)
+    rows, columns = _centres(height, strength.shape[0]), _centres(width, strength.shape[1])
+    of_patch = labels[np.ix_(rows.round().astype(int), columns.round().astype(int))]
+    order = np.argsort(-strength, axis=None)
+    found, first = np.unique(of_patch.ravel()[order], return_index=True)
+    # Each component's strongest patch, strongest first; below the threshold only if it is the strongest of all.
+    peaks = order[np.sort(first[(found > 0) | (first == 0)])]
     regions = []
-    for label in range(1, len(stats)):
-        left, top, columns, rows, area = (int(value) for value in stats[label])
-        if area < patch * patch / 4 and label != labels[peak]:
-            continue
+    for peak in peaks[: max(max_regions, 1)]:
+        row, column = divmod(int(peak), len(columns))
+        label, centre = of_patch[row, column], (float(columns[column]), float(rows[row]))
+        mask = labels == label if label else _square(relevancy.shape, centre, patch)
+        near = slice(max(row - 1, 0), row + 2), slice(max(column - 1, 0), column + 2)
+        pixel = _centroid(strength[near], of_patch[near] == label, rows[near[0]], columns[near[1]])
+        if not mask[round(pixel[1]), round(pixel[0])]:  # the centroid of a ring is not on the ring
+            pixel = centre
+        regions.append(Region(pixel, mask, float(strength[row, column]), patch))
+    return regions
+
+
+def _label(above: Mask) -> npt.NDArray[np.int32]:
+    """Connected components numbered from 1; only their bounding box is searched."""
+    labels = np.zeros(above.shape, np.int32)
+    left, top, columns, rows = cv2.boundingRect(above.view(np.uint8))
+    if columns:
         window = slice(top, top + rows), slice(left, left + columns)
-        inside = labels[window] == label
-        mask = np.zeros(relevancy.shape, dtype=bool)
-        mask[window] = inside
-        row, column = np.unravel_index(int(np.where(inside, strength[window], -np.inf).argmax()), inside.shape)
-        regions.append(_region(mask, strength, (int(row) + top, int(column) + left), patch))
-    regions.sort(key=lambda region: -region.strength)
-    if labels[peak] == 0:
-        mask = np.zeros(relevancy.shape, dtype=bool)
-        half = max(int(patch / 2), 1)
-        mask[max(peak[0] - half, 0) : peak[0] + half + 1, max(peak[1] - half, 0) : peak[1] + half + 1] = True
-        regions.insert(0, _region(mask, strength, (int(peak[0]), int(peak[1])), patch))
-    return regions[: max(max_regions, 1)]
+        labels[window] = cv2.connectedComponents(np.ascontiguousarray(above[window]).view(np.uint8))[1]
+    return labels
 
 
-def _region(mask: Mask, strength: FloatMap, peak: tuple[int, int], patch: float) -> Region:
-    """A region with its peak refined below the patch grid: the centroid of what is strong around it."""
-    radius = max(round(patch), 1)
-    top, left = max(peak[0] - radius, 0), max(peak[1] - radius, 0)
-    window = slice(top, peak[0] + radius + 1), slice(left, peak[1] + radius + 1)
-    near = strength[window].astype(np.float64)
-    weights = np.where(mask[window], near - near.min(), 0.0) ** 2
-    total = weights.sum()
-    u, v = float(peak[1]), float(peak[0])
-    if total > 0:
-        rows, columns = np.indices(near.shape)
-        centre = left + float((weights * columns).sum() / total), top + float((weights * rows).sum() / total)
-        if mask[round(centre[1]), round(centre[0])]:  # the centroid of a ring is not on the ring
-            u, v = centre
-    return Region((u, v), mask, float(strength[peak]), patch)
+def _centres(pixels: int, patches: int) -> Numbers:
+    """Where the patches' centres are along one side of an image, px."""
+    return np.asarray((np.arange(patches) + 0.5) * pixels / patches - 0.5)
 
 
-def measure(
-    region: Region, depth: FloatMap, camera: CameraIntrinsics, min_depth: float, max_depth: float
-) -> Measurement:
+def _square(shape: tuple[int, ...], centre: tuple[float, float], side: float) -> Mask:
+    mask = np.zeros(shape, dtype=bool)
+    (u, v), half = map(round, centre), int(side / 2)
+    mask[max(v - half, 0) : v + half + 1, max(u - half, 0) : u + half + 1] = True
+    return mask
+
+
+def _centroid(strength: Map, inside: Mask, rows: Numbers, columns: Numbers) -> tuple[float, float]:
+    """(u, v) of a strongest patch and its neighbours weighted with the square of what stands out."""
+    weights = (strength - strength.min()) ** 2 * inside + np.finfo(np.float32).tiny * inside
+    weights = weights / weights.sum()
+    return float(weights.sum(axis=0) @ columns), float(weights.sum(axis=1) @ rows)
+
+
+def measure(region: Region, depth: Map, camera: CameraIntrinsics, min_depth: float, max_depth: float) -> Measurement:
     """The surface point of the thing in ``region``; ``depth`` (H, W) m, NaN where invalid.
 
-    The nearest surface with enough support around the peak is the object; the point is the median of its
-    pixels nearest to the peak. Raises :class:`GeometryError` where depth and region differ in size.
+    What stands out from its background is the thing, else the nearest surface with enough support around
+    the peak; the point is the median of its pixels nearest to the peak. Raises :class:`GeometryError`
+    where depth and region differ in size, or the camera cannot be computed with.
     """
     if depth.shape != region.mask.shape:
         raise GeometryError(
@@ -118,66 +125,43 @@ def measure(
         )
     left, top, columns, rows = cv2.boundingRect(region.mask.view(np.uint8))
     window = slice(top, top + rows), slice(left, left + columns)
-    z, inside = depth[window], region.mask[window]
-    valid = inside & (z > 0) & np.isfinite(z)
+    z = depth[window]
+    valid = region.mask[window] & np.isfinite(z) & (z > 0)
     if not valid.any():
         return Measurement(None, None, "no_depth")
     usable = valid & (z >= min_depth) & (z <= max_depth)
     if not usable.any():
         return Measurement(None, None, "out_of_range")
-    core = usable & ~_edges(np.where(usable, z, np.nan))
-    v, u = np.nonzero(core if core.any() else usable)  # a thin object is nothing but edges
-    z = z[v, u].astype(np.float64)
-    squared = (u + left - region.pixel[0]) ** 2 + (v + top - region.pixel[1]) ** 2
-    weights = np.exp(-squared / (2 * region.patch**2)) + 1e-9
-    low, high = nearest_surface(z, weights)
-    members = np.flatnonzero((z >= low) & (z <= high))
-    if len(members) > LOCAL:
-        members = members[np.argpartition(squared[members], LOCAL)[:LOCAL]]
-    pixels = np.column_stack([u[members] + left, v[members] + top])
-    return _surface_point(camera, pixels, z[members], region.patch)
+    core = usable & ~flying(np.where(usable, z, np.nan))
+    v, u = np.nonzero(core if core.any() else usable)  # never nothing because all is noise
+    step = len(u) // ENOUGH + 1  # a floor fills the image
+    u, v = u[::step], v[::step]
+    distances: Numbers = z[v, u].astype(np.float64)
+    offsets: Numbers = np.column_stack([u + left, v + top]) - np.array(region.pixel)
+    squared = (offsets**2).sum(axis=1)
+    weights = np.exp(-squared / (2 * region.patch**2)) + np.finfo(np.float32).tiny
+    thing = standing_out(offsets, distances, weights, _background(region, depth, min_depth, max_depth))
+    members = np.flatnonzero(thing)
+    members = members[nearest_surface(distances[members], weights[members])]
+    if len(members) > SURFACE_PIXELS:
+        members = members[np.argpartition(squared[members], SURFACE_PIXELS)[:SURFACE_PIXELS]]
+    return _surface_point(camera, offsets[members] + np.array(region.pixel), distances[members], region.patch)
 
 
-def nearest_surface(depth: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """Depth interval of the nearest well-supported mode of a weighted depth histogram.
-
-    ``depth`` (N,) m, ``weights`` (N,). Bins are logarithmic, since both sensor noise and the size of what
-    fills a patch grow with distance.
-    """
-    first = float(np.log(depth.min()))
-    index = ((np.log(depth) - first) / BIN).astype(np.int64) + 4  # room for the smoothing's tails
-    density = gaussian_filter1d(np.bincount(index, weights, minlength=int(index.max()) + 5), SMOOTH, mode="constant")
-    cuts = _valleys(density)
-    shares = np.add.reduceat(density, cuts[:-1]) / density.sum()
-    chosen = int(np.argmax(shares >= min(SUPPORT, float(shares.max()))))
-    low, high = cuts[chosen] - 4, cuts[chosen + 1] - 4
-    return float(np.exp(first + low * BIN)), float(np.exp(first + high * BIN))
+def _background(region: Region, depth: Map, min_depth: float, max_depth: float) -> Numbers | None:
+    """The plane around a region's peak (what it stands on or hangs at), in pixels relative to the peak."""
+    reach = round(SURROUNDINGS * region.patch)
+    u, v = map(round, region.pixel)
+    left, top = max(u - reach, 0), max(v - reach, 0)
+    around = depth[top : v + reach + 1, left : u + reach + 1]
+    step = max(round((around.size / SAMPLES) ** 0.5), 1)
+    around = around[::step, ::step]
+    rows, columns = np.nonzero((around >= max(min_depth, 1e-3)) & (around <= max_depth))  # NaN is neither
+    pixels = np.column_stack([columns * step + left, rows * step + top]) - region.pixel
+    return background_plane(pixels, around[rows, columns].astype(np.float64))
 
 
-def _valleys(density: npt.NDArray[np.float64]) -> list[int]:
-    """Bins at which a density falls apart into its modes: [0, cut, ..., len]."""
-    cuts, peak, valley, at = [0], 0.0, np.inf, 0
-    for index, value in enumerate(density.tolist()):
-        if valley < VALLEY * min(peak, value):
-            cuts.append(at)
-            peak, valley = value, np.inf
-        if value >= peak:
-            peak, valley = value, np.inf
-        elif value < valley:
-            valley, at = value, index
-    return [*cuts, len(density)]
-
-
-def _edges(depth: FloatMap) -> Mask:
-    """(H, W) true where depth jumps by more than :data:`EDGE` between a pixel and one of its neighbours."""
-    nearest = cv2.erode(np.nan_to_num(depth, nan=np.inf), np.ones((3, 3), np.uint8))
-    farthest = cv2.dilate(np.nan_to_num(depth, nan=-np.inf), np.ones((3, 3), np.uint8))
-    return np.asarray(farthest - nearest > EDGE * depth)
-
-
-def _surface_point(
-    camera: CameraIntrinsics, pixels: npt.NDArray[np.int64], depth: npt.NDArray[np.float64], patch: float
-) -> Measurement:
+def _surface_point(camera: CameraIntrinsics, pixels: Numbers, depth: Numbers, patch: float) -> Measurement:
     """Median of the back-projected pixels (N, 2), with what is uncertain about it.
 
     Depth noise: 1.2 mm + 1.9 mm/m² (z − 0.4 m)², measured for structured light by Nguyen, Izadi and Lovell
@@ -190,9 +174,8 @@ def _surface_point(
         return Measurement(None, None, "no_depth")
     point = np.median(points, axis=0)
     z = point[2]
-    spread = 1.4826 * np.median(np.abs(points[:, 2] - z))  # MAD of a normal distribution
+    spread = 1.4826 * np.median(np.abs(points[:, 2] - z))  # from the median deviation to a normal's sigma
     along = point / z
-    across = patch / np.sqrt(12) * z * np.diag([1 / camera.fx, 1 / camera.fy, 0.0])
+    across = max(patch, 1.0) / np.sqrt(12) * z * np.diag([1 / camera.fx, 1 / camera.fy, 0.0])
     variance = (0.0012 + 0.0019 * (z - 0.4) ** 2) ** 2 + spread**2
-    covariance = across @ across + variance * np.outer(along, along)
-    return Measurement(point, covariance, "ok")
+    return Measurement(point, across @ across + variance * np.outer(along, along), "ok")

@@ -1,0 +1,94 @@
+"""Which of the surfaces in a patch of depth is the thing: what stands out, and the nearest of it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import gaussian_filter1d
+
+Numbers = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+EDGE = 0.04  # relative depth jump between neighbouring pixels that is an edge; a grazed floor has less
+
+HYPOTHESES = 48  # planes tried: with half of the pixels on the plane one in eight holds only such pixels
+ON_PLANE = 0.012  # relative distance from a plane within which a depth is on it
+PLANE_SUPPORT = 0.3  # share of the pixels that must be on a plane for it to be the background
+STAND_OUT = 0.015  # relative distance in front of the background that makes a pixel part of a thing
+THING_SUPPORT = 0.05  # share of the weight that must stand out for there to be a thing
+
+BIN = 0.01  # depth histogram, relative: 1 cm at 1 m
+SMOOTH = 1.5  # bins
+VALLEY = 0.6  # two modes are two surfaces if the density between them falls below this share of the lower
+MODE_SUPPORT = 0.25  # share of the weight that makes a nearer surface the thing
+
+
+def flying(depth: npt.NDArray[np.float32]) -> Mask:
+    """(H, W) true for pixels between two surfaces: one neighbour jumps nearer and another one farther.
+
+    ``depth`` m, NaN invalid. Sensors average over an object's edge; the edge's own pixels are good.
+    """
+    kernel = np.ones((3, 3), np.uint8)
+    nearest = cv2.erode(np.where(np.isnan(depth), np.float32(1e6), depth), kernel)
+    farthest = cv2.dilate(np.nan_to_num(depth, nan=0.0), kernel)
+    return np.asarray((depth - nearest > EDGE * depth) & (farthest - depth > EDGE * depth))
+
+
+def background_plane(pixels: Numbers, depth: Numbers) -> Numbers | None:
+    """The plane that most of ``pixels`` (N, 2), ``depth`` (N,) m lie on, or None where there is none.
+
+    A plane is linear in inverse depth: 1/z = a·u + b·v + c, returned as (3,). Found by random sample
+    consensus (Fischler and Bolles 1981) with a fixed seed, refined by least squares.
+    """
+    if len(depth) < 10:
+        return None
+    design, inverse = np.column_stack([pixels, np.ones(len(depth))]), 1 / depth
+    triples = np.random.default_rng(0).integers(len(depth), size=(HYPOTHESES, 3))
+    triples = triples[np.abs(np.linalg.det(design[triples])) > 1]  # twice the triangle's area, px²
+    if not len(triples):
+        return None
+    planes = np.linalg.solve(design[triples], inverse[triples][..., None])[..., 0]
+    on_plane = np.abs(planes @ design.T - inverse) * depth < ON_PLANE
+    best = on_plane[on_plane.sum(axis=1).argmax()]
+    if best.mean() < PLANE_SUPPORT:
+        return None
+    return np.asarray(np.linalg.lstsq(design[best], inverse[best], rcond=None)[0])
+
+
+def standing_out(pixels: Numbers, depth: Numbers, weights: Numbers, plane: Numbers | None) -> Mask:
+    """(N,) true for what is in front of the plane; all of it where too little is."""
+    everything = np.ones(len(depth), dtype=bool)
+    if plane is None:
+        return everything
+    front = 1 - (pixels @ plane[:2] + plane[2]) * depth > STAND_OUT
+    return np.asarray(front if weights[front].sum() > THING_SUPPORT * weights.sum() else everything)
+
+
+def nearest_surface(depth: Numbers, weights: Numbers) -> Mask:
+    """(N,) true for the nearest well-supported mode of the weighted histogram of ``depth`` (N,) m.
+
+    Bins are logarithmic: sensor noise and what a patch covers both grow with distance.
+    """
+    tail = 4  # empty bins for the smoothing to run out into
+    index = ((np.log(depth) - np.log(depth.min())) / BIN).astype(np.int64) + tail
+    counts = np.bincount(index, weights, minlength=int(index.max()) + 1 + tail)
+    density = gaussian_filter1d(counts, SMOOTH, mode="constant")
+    cuts = _valleys(density)
+    shares = np.add.reduceat(density, cuts) / density.sum()
+    chosen = int(np.argmax(shares >= min(MODE_SUPPORT, float(shares.max()))))
+    return np.asarray(np.searchsorted(cuts, index, side="right") - 1 == chosen)
+
+
+def _valleys(density: Numbers) -> list[int]:
+    """The bins at which a density's modes begin, the first at 0."""
+    starts, peak, valley, at = [0], 0.0, np.inf, 0
+    for index, value in enumerate(density.tolist()):
+        if valley < VALLEY * min(peak, value):
+            starts.append(at)
+            peak, valley = value, np.inf
+        elif value >= peak:
+            peak, valley = value, np.inf
+        elif value < valley:
+            valley, at = value, index
+    return starts
