@@ -315,3 +315,20 @@ def test_measuring_is_quick() -> None:
         look(depth, at)
         times.append(time.perf_counter() - start)
     assert min(times) < 0.010  # 1 ms on an idle core; a loaded machine is no failure
+
+
+def test_a_peak_on_an_edge_is_measured_on_a_surface_and_not_between() -> None:
+    depth = wall(3.0)
+    depth[:, :318] = 1.0
+    depth[:, 318:322] = (1.4, 1.8, 2.2, 2.6)
+    measured = look(depth, region(320.0, 240.0, radius=2))
+    assert measured.point is not None
+    assert measured.point[2] == pytest.approx(3.0)
+
+
+def test_a_rough_surface_is_less_certain_than_a_smooth_one() -> None:
+    rough = (wall(1.0) + np.random.default_rng(0).normal(scale=0.01, size=(480, 640))).astype(np.float32)
+    smooth, uneven = look(wall(1.0), region()).covariance, look(rough, region()).covariance
+    assert smooth is not None
+    assert uneven is not None
+    assert uneven[2, 2] > 4 * smooth[2, 2]
