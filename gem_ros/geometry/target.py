@@ -124,20 +124,20 @@ def measure(region: Region, depth: Map, camera: CameraIntrinsics, min_depth: flo
             f"depth: expected the image's size {region.mask.shape[::-1]}, got {depth.shape[::-1]}; register it first"
         )
     left, top, columns, rows = cv2.boundingRect(region.mask.view(np.uint8))
-    window = slice(top, top + rows), slice(left, left + columns)
-    z = depth[window]
-    valid = region.mask[window] & np.isfinite(z) & (z > 0)
+    window = slice(max(top - 1, 0), top + rows + 1), slice(max(left - 1, 0), left + columns + 1)
+    z, measured = depth[window], np.isfinite(depth[window]) & (depth[window] > 0)
+    valid = region.mask[window] & measured
     if not valid.any():
         return Measurement(None, None, "no_depth")
     usable = valid & (z >= min_depth) & (z <= max_depth)
     if not usable.any():
         return Measurement(None, None, "out_of_range")
-    core = usable & ~flying(np.where(usable, z, np.nan))
+    core = usable & ~flying(np.where(measured, z, np.nan))
     v, u = np.nonzero(core if core.any() else usable)  # never nothing because all is noise
     step = len(u) // ENOUGH + 1  # a floor fills the image
     u, v = u[::step], v[::step]
     distances: Numbers = z[v, u].astype(np.float64)
-    offsets: Numbers = np.column_stack([u + left, v + top]) - np.array(region.pixel)
+    offsets: Numbers = np.column_stack([u + window[1].start, v + window[0].start]) - np.array(region.pixel)
     squared = (offsets**2).sum(axis=1)
     weights = np.exp(-squared / (2 * region.patch**2)) + np.finfo(np.float32).tiny
     thing = standing_out(offsets, distances, weights, _background(region, depth, min_depth, max_depth))
