@@ -7,7 +7,7 @@ import hashlib
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,14 @@ def load_model(model: str, pretrained: str | None, device: torch.device, precisi
     height, width = clip.visual.patch_size
     mean, std = tuple(preprocess["mean"]), tuple(preprocess["std"])
     return LoadedModel(clip, tokenizer, mean, std, preprocess["interpolation"], (int(height), int(width)), card)
+
+
+def list_models() -> Iterator[tuple[str, dict[str, bool]]]:
+    """Every open_clip architecture that can be used, with its tags and whether their weights are on this machine."""
+    for name in open_clip.list_models():
+        tags = open_clip.list_pretrained_tags_by_model(name)
+        if tags and _is_usable(name):
+            yield name, {tag: _cached(open_clip.get_pretrained_cfg(name, tag)) is not None for tag in tags}
 
 
 def save_bundled(clip: Any, token_ids: Iterable[int], path: Path) -> str:
@@ -124,12 +132,19 @@ def _check_architecture(model: str) -> None:
         raise ModelError(
             f"model: expected 'bundled' or an open_clip architecture like {', '.join(close)}; got {model!r}"
         )
-    vision = config["vision_cfg"]
-    if "timm_model_name" in vision or isinstance(vision.get("layers"), list) or vision.get("attentional_pool"):
+    if not _is_usable(model):
         raise ModelError(
             f"model: expected an open_clip VisionTransformer with a projection per token, got {model!r}; "
             "choose a ViT such as ViT-B-16-quickgelu"
         )
+
+
+def _is_usable(model: str) -> bool:
+    """Whether the image tower is open_clip's own VisionTransformer, with an output for every patch."""
+    vision = open_clip.get_model_config(model)["vision_cfg"]
+    return not (
+        "timm_model_name" in vision or isinstance(vision.get("layers"), list) or vision.get("attentional_pool")
+    )
 
 
 def _choices(model: str) -> str:
