@@ -9,7 +9,7 @@ import torch
 from open_clip.transformer import QuickGELU, VisionTransformer
 from torch import nn
 
-from gem_ros.core import attention
+from gem_ros.core import attention, similarity
 from gem_ros.core.encoder import DenseEncoder
 
 GOLDEN = np.load(Path(__file__).with_name("gem_reference.npz"))
@@ -66,3 +66,15 @@ def test_gem_tokens(case, attend):
 def test_clip_tokens_cls_first(case):
     with torch.inference_mode():
         assert_golden(DenseEncoder(tower(case["model"]), "clip").all_tokens(image(case)), case, "clip_tokens")
+
+
+def test_similarity_and_heatmap(case):
+    text = torch.from_numpy(GOLDEN[f"{case['key']}/text"])
+    patch = META["models"][case["model"]]["patch"]
+    height, width = case["size"]
+    with torch.inference_mode():
+        tokens = gem_encoder(case)(image(case)).unflatten(1, (height // patch, width // patch))
+    maps = torch.stack([similarity.similarity_maps(each, text) for each in tokens])
+    assert_golden(maps, case, "similarity")
+    heatmaps = [similarity.min_max(similarity.upsample(each, (height, width))) for each in maps]
+    assert_golden(torch.stack(heatmaps), case, "heatmap")

@@ -1,0 +1,253 @@
+"""From an image and texts to targets, on a small random model and on features made by hand."""
+
+import dataclasses
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+import gem_ros
+from gem_ros import CameraIntrinsics, Grounder, Query, models
+from gem_ros.config import Config, replace
+from gem_ros.core.pretrained import load_model
+from gem_ros.data import PatchFeatures
+from gem_ros.errors import ConfigError, DecodeError, GeometryError, ModelError, QueryError
+
+CAMERA = CameraIntrinsics(width=160, height=128, fx=150.0, fy=150.0, cx=79.5, cy=63.5)
+SIZE = (128, 160)
+RED = (2, 3)  # patch (row, column) of 8x10 where the made-up features show a red ball
+GREEN = (5, 7)
+
+
+@pytest.fixture
+def grounder(bundled):
+    return Grounder.load("bundled", device="cpu")
+
+
+@pytest.fixture
+def features(grounder):
+    """8x10 patches of 16 px that look like nothing, but for a red ball and, less clearly, a green one."""
+    red, green, *canonical = grounder.text.embed(["red ball", "green ball", "object", "things", "stuff", "texture"])
+    nothing = torch.nn.functional.normalize(torch.stack(canonical).mean(0) - 0.5 * (red + green), dim=0)
+    tokens = nothing.repeat(8, 10, 1)
+    tokens[RED], tokens[GREEN] = red, torch.nn.functional.normalize(green + 0.2 * nothing, dim=0)
+    return PatchFeatures(tokens, SIZE)
+
+
+@pytest.fixture
+def sharp(grounder):
+    """A card on which the random model's small differences decide: relevancy 0.5 is as good as a negative."""
+    grounder.card = dataclasses.replace(
+        grounder.card,
+        relevancy=models.Relevancy("lerf", scale=1000.0),
+        presence=models.Presence("relevancy", a=0.1, b=0.0),
+    )
+    return grounder
+
+
+def depth(metres=2.0):
+    return np.full(SIZE, metres, np.float32)
+
+
+def test_an_image_keeps_its_aspect_and_its_features_are_unit(grounder):
+    features = grounder.encode_image(np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8))
+    assert features.tokens.shape == (5, 6, 32)  # 72 px are 4.5 patches; the card says 96 px
+    assert features.image_size == (480, 640)
+    torch.testing.assert_close(features.tokens.norm(dim=-1), torch.ones(5, 6))
+
+
+def test_image_size_can_change_at_run_time(grounder):
+    image = np.zeros((64, 64, 3), np.uint8)
+    larger = replace(grounder.config, {"image_size": 160})
+    assert grounder.encode_image(image, config=larger).tokens.shape[:2] == (10, 10)
+    cards = replace(grounder.config, {"image_size": 0})
+    assert grounder.encode_image(image, config=cards).tokens.shape[:2] == (6, 6)
+
+
+def test_the_models_own_preprocessing_is_used(grounder):
+    seen = []
+    grounder._encoder.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    grounder.encode_image(np.full((96, 96, 3), (255, 0, 51), np.uint8))
+    expected = [(1.0 - 0.5) / 0.2, (0.0 - 0.4) / 0.25, (0.2 - 0.3) / 0.3]
+    torch.testing.assert_close(seen[0].mean(dim=(0, 2, 3)), torch.tensor(expected))
+
+
+def test_read_only_and_strided_images_are_read_as_they_are(grounder, recwarn):
+    image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    tokens = grounder.encode_image(image).tokens
+    frozen = np.frombuffer(image.tobytes(), np.uint8).reshape(image.shape)
+    torch.testing.assert_close(grounder.encode_image(frozen).tokens, tokens)
+    bgr = image[..., ::-1].copy()
+    torch.testing.assert_close(grounder.encode_image(bgr[..., ::-1]).tokens, tokens)
+    assert not [each for each in recwarn if "writable" in str(each.message)]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((8, 8), np.uint8),
+        np.zeros((8, 8, 4), np.uint8),
+        np.zeros((8, 8, 3)),
+        np.zeros((0, 8, 3), np.uint8),
+        None,
+    ],
+)
+def test_what_is_no_image_is_refused(grounder, image):
+    with pytest.raises(DecodeError, match=r"expected a \(height, width, 3\) uint8 RGB array, got"):
+        grounder.encode_image(image)
+
+
+def test_a_thing_is_found_where_it_is(sharp, features):
+    found = sharp.ground(features, ["red ball"], depth=depth(), camera=CAMERA)
+    target = found.best(0)
+    assert (target.found, target.reason, target.query, target.query_index) == (True, "ok", "red ball", 0)
+    centre = ((RED[1] + 0.5) * 16 - 0.5, (RED[0] + 0.5) * 16 - 0.5)
+    assert target.pixel == pytest.approx(centre, abs=1.0)
+    assert target.region[round(centre[1]), round(centre[0])]
+    expected = [2 * (target.pixel[0] - 79.5) / 150, 2 * (target.pixel[1] - 63.5) / 150, 2.0]
+    np.testing.assert_allclose(target.point, expected, atol=0.02)
+    np.testing.assert_allclose(target.ray, expected / np.linalg.norm(expected), atol=1e-6)
+    assert target.covariance.shape == (3, 3)
+    assert found.relevancy.shape == (1, *SIZE)
+    assert found.relevancy.dtype == np.float32
+    assert 0 <= found.relevancy.min() < 0.5 < found.relevancy.max() <= 1
+
+
+def test_the_score_is_the_cards(sharp, features):
+    text = sharp.text.embed(["red ball", "object", "things", "stuff", "texture"])
+    cosines = features.tokens[RED] @ text.T
+    expected = torch.sigmoid(0.1 * 1000 * (cosines[0] - cosines[1:].max()))
+    assert sharp.ground(features, ["red ball"]).best(0).score == pytest.approx(expected.item(), abs=1e-4)
+
+
+def test_permuting_queries_permutes_results_and_nothing_else(sharp, features):
+    names = ["red ball", "door", "green ball", "zebra"]
+    alone = {name: sharp.ground(features, [name]) for name in names}
+    for order in (names, names[::-1]):
+        together = sharp.ground(features, order)
+        assert [target.query_index for target in together.targets] == sorted(t.query_index for t in together.targets)
+        for index, name in enumerate(order):
+            assert together.best(index).score == pytest.approx(alone[name].best(0).score, abs=1e-5)
+            np.testing.assert_allclose(together.patch_relevancy[index], alone[name].patch_relevancy[0], atol=1e-4)
+
+
+def test_every_query_has_a_target_ordered_by_score(sharp, features):
+    twice = features.tokens.clone()
+    twice[6, 1] = torch.nn.functional.normalize(twice[RED] + 0.1 * twice[0, 0], dim=0)  # another, less clear red ball
+    found = sharp.ground(PatchFeatures(twice, SIZE), ["red ball", Query("door", 1.0)], depth=depth(), camera=CAMERA)
+    scores = [target.score for target in found.targets if target.query_index == 0]
+    assert len(scores) == 2
+    assert scores == sorted(scores, reverse=True)
+    assert all(target.score >= target.threshold for target in found.targets if target.found)
+    assert found.best(1).reason == "absent"
+    only = sharp.ground(PatchFeatures(twice, SIZE), ["red ball"], config=replace(sharp.config, {"max_targets": 1}))
+    assert len(only.targets) == 1
+
+
+def test_an_absent_thing_has_a_score_and_nothing_more(sharp, features):
+    target = sharp.ground(features, [Query("red ball", 1.0)], depth=depth(), camera=CAMERA).best(0)
+    assert (target.found, target.reason, target.threshold) == (False, "absent", 1.0)
+    assert 0.5 < target.score < 1
+    assert (target.pixel, target.point, target.region, target.ray) == (None, None, None, None)
+
+
+def test_an_unknown_word_is_absent_whatever_the_threshold(sharp, features):
+    target, door = sharp.ground(features, ["red zebra:0.0", "door:0.0"]).targets[:2]
+    assert (target.found, target.reason, target.score) == (False, "unknown_word", 0.0)
+    assert door.found
+    assert not sharp.ground(features, ["red zebra"]).patch_relevancy.any()
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({}, "no_depth_message"),
+        ({"camera": CAMERA}, "no_depth_message"),
+        ({"depth": depth()}, "no_camera_info"),
+        ({"depth": depth()[:-1], "camera": CAMERA}, "misaligned"),
+        ({"depth": depth(), "camera": dataclasses.replace(CAMERA, width=320)}, "misaligned"),
+        ({"depth": depth(), "camera": CAMERA, "missing": "misaligned"}, "misaligned"),
+        ({"camera": CAMERA, "missing": "no_camera_info"}, "no_camera_info"),
+        ({"depth": depth(np.nan), "camera": CAMERA}, "no_depth"),
+        ({"depth": depth(20.0), "camera": CAMERA}, "out_of_range"),
+    ],
+)
+def test_without_a_3d_point_the_reason_is_given(sharp, features, given, reason):
+    target = sharp.ground(features, ["red ball"], **given).best(0)
+    assert (target.found, target.reason, target.point, target.covariance) == (True, reason, None, None)
+    assert target.pixel is not None
+    assert (target.ray is not None) == (given.get("camera") is CAMERA)
+
+
+def test_dynamic_parameters_are_taken_from_the_call(sharp, features):
+    strict = replace(sharp.config, {"presence_threshold": 1.0})
+    assert not sharp.ground(features, ["red ball"], config=strict).best(0).found
+    far = replace(sharp.config, {"max_depth": 30.0})
+    assert sharp.ground(features, ["red ball"], depth=depth(20.0), camera=CAMERA, config=far).best(0).reason == "ok"
+    against = replace(sharp.config, {"negatives": ("red ball",)})
+    assert sharp.ground(features, ["red ball"], config=against).best(0).score == pytest.approx(0.5, abs=1e-3)
+    nonsense = replace(sharp.config, {"negatives": ("qwerty",)})  # a word the model does not know says nothing
+    assert sharp.ground(features, ["red ball"], config=nonsense).best(0).found
+
+
+def test_texts_are_encoded_once_whatever_the_number_of_frames(grounder, features):
+    for _ in range(3):
+        grounder.ground(features, ["red ball", "door"])
+    assert grounder.text.encodings == 7  # red ball, green ball, door and the four canonical phrases
+
+
+def test_only_found_queries_are_upsampled(sharp, features, monkeypatch):
+    seen = []
+    upsample = gem_ros.pipeline.similarity.upsample
+    monkeypatch.setattr(
+        gem_ros.pipeline.similarity, "upsample", lambda maps, size: seen.append(len(maps)) or upsample(maps, size)
+    )
+    found = sharp.ground(features, ["red ball", Query("door", 1.0), "zebra"])
+    assert sum(seen) == 1
+    assert found.relevancy.shape == (3, *SIZE)
+    assert sum(seen) == 4
+
+
+def test_odd_calls(grounder, features):
+    assert grounder.ground(features, []).targets == ()
+    assert grounder.ground(features, []).relevancy.shape == (0, *SIZE)
+    assert [target.query for target in grounder.ground(features, "red ball:0.99").targets] == ["red ball"]
+    with pytest.raises(QueryError, match="got none"):
+        grounder.ground(features, [" "])
+    with pytest.raises(GeometryError, match="divide millimetres by 1000"):
+        grounder.ground(features, ["door"], depth=np.full(SIZE, 2000, np.uint16), camera=CAMERA)
+
+
+def test_warm_up_leaves_nothing_behind_but_a_canonical_phrase(grounder):
+    grounder.warm_up((48, 64))
+    assert grounder.text.encodings == 4
+
+
+def test_the_cards_defaults_hold_unless_the_caller_says_otherwise(bundled):
+    config = models.default_config("bundled")
+    assert (config.model, config.image_size, config.gem.blocks, config.gem.iterations) == ("bundled", 96, 2, 1)
+    assert models.default_config("ViT-B-32") == Config(model="ViT-B-32")
+    assert Grounder.load(config=replace(config, {"gem.blocks": 1}), device="cpu")._encoder.blocks == 1
+    with pytest.raises(ModelError, match=r"set gem\.blocks"):
+        Grounder.load(config=replace(config, {"gem.blocks": 6}))
+    with pytest.raises(ConfigError, match="templates"):
+        replace(config, {"templates": "best"})
+
+
+def test_temperature_is_tau(bundled):
+    config = replace(models.default_config("bundled"), {"gem.temperature": 0.25})
+    model = load_model("bundled", None, torch.device("cpu"), torch.float32)
+    assert Grounder(model, config)._encoder.settings.inv_temperature == 4.0
+    assert Grounder(model, models.default_config("bundled"))._encoder.settings.inv_temperature is None
+
+
+def test_importing_the_package_loads_no_torch():
+    code = "import sys, gem_ros, gem_ros.models; print(gem_ros.__version__, gem_ros.Target, 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[0] == "0.1.0"
+    assert done.stdout.split()[-1] == "False"
+    assert {name for name in gem_ros.__all__ if getattr(gem_ros, name) is None} == set()
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = gem_ros.nothing

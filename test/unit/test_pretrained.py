@@ -1,0 +1,195 @@
+"""Weights: bundled, from a tag, from a file; and every way in which they are refused."""
+
+import json
+import logging
+
+import open_clip
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from gem_ros import models
+from gem_ros.core import pretrained
+from gem_ros.core.pretrained import load_model
+from gem_ros.core.runtime import select_device, select_precision
+from gem_ros.errors import ModelError
+
+CPU, FP32 = torch.device("cpu"), torch.float32
+SMALL = "tiny-ViT-16"
+
+
+@pytest.fixture
+def small(random_clip, tmp_path, monkeypatch):
+    """An architecture that open_clip does not have otherwise, and a weights file of it."""
+    config = {
+        "embed_dim": 32,
+        "vision_cfg": {"image_size": 64, "layers": 3, "width": 64, "head_width": 32, "patch_size": 16},
+        "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+    }
+    for name, quick in ((SMALL, False), (SMALL + "-quickgelu", True)):
+        monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, name, {**config, "quick_gelu": quick})
+    path = tmp_path / "small.safetensors"
+    save_file(random_clip.state_dict(), path)
+    return path
+
+
+def refused(*given):
+    with pytest.raises(ModelError) as error:
+        load_model(*given, CPU, FP32)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_the_bundled_model_comes_back_as_it_was_saved(bundled, random_clip):
+    loaded = load_model("bundled", None, CPU, FP32)
+    assert not loaded.clip.training
+    assert (loaded.mean, loaded.std, loaded.interpolation) == ((0.5, 0.4, 0.3), (0.2, 0.25, 0.3), "bicubic")
+    assert loaded.patch_size == (16, 16)
+    tokens = loaded.tokenizer(["a photo of a red ball."])
+    assert tokens.shape == (1, 16)
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.clip.encode_text(tokens), random_clip.encode_text(tokens), atol=2e-2, rtol=0)
+    assert loaded.clip.token_embedding.weight.shape == (49408, 32)
+
+
+def test_only_the_rows_in_use_are_stored(bundled):
+    tensors = load_file(bundled / "bundled.safetensors")
+    rows = tensors["token_rows"]
+    assert rows.dtype == torch.int32
+    assert len(rows) == len(tensors["token_embedding.weight"]) < 20
+    assert {each.dtype for name, each in tensors.items() if name != "token_rows"} == {torch.float16}
+
+
+def test_damaged_or_missing_bundled_weights_are_refused(bundled, tmp_path, monkeypatch):
+    (tmp_path / "bundled.json").write_text((bundled / "bundled.json").read_text())
+    monkeypatch.setattr(models, "FOLDER", tmp_path)
+    assert "expected its weights at" in refused("bundled", None)
+    (tmp_path / "bundled.safetensors").write_bytes((bundled / "bundled.safetensors").read_bytes()[:-1] + b"x")
+    assert "sha256" in refused("bundled", None)
+
+
+def test_a_custom_text_tower_can_be_bundled(bundled, tmp_path, monkeypatch):
+    card = json.loads((bundled / "bundled.json").read_text())
+    clip = open_clip.CustomTextCLIP(**card["architecture"])
+    card["architecture"]["custom_text"] = True
+    card["sha256"] = pretrained.save_bundled(clip, [3, 1, 3], tmp_path / "bundled.safetensors")
+    (tmp_path / "bundled.json").write_text(json.dumps(card))
+    monkeypatch.setattr(models, "FOLDER", tmp_path)
+    models.load_card.cache_clear()
+    table = load_model("bundled", None, CPU, FP32).clip.text.token_embedding.weight
+    torch.testing.assert_close(table[[1, 3]], clip.text.token_embedding.weight[[1, 3]].half().float())
+    assert table.count_nonzero() == 2 * 32
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".bin"])
+def test_a_local_file(small, random_clip, suffix):
+    path = small.with_suffix(suffix)
+    if suffix != ".safetensors":
+        torch.save({"state_dict": random_clip.state_dict()}, path)
+    loaded = load_model(SMALL, str(path), CPU, FP32)
+    torch.testing.assert_close(loaded.clip.state_dict(), random_clip.state_dict())
+    assert loaded.card is models.DEFAULT_CARD
+
+
+@pytest.mark.parametrize(
+    ("tower", "change", "says"),
+    [
+        ("vision_cfg", {"patch_size": 32}, "size mismatch for visual.conv1.weight"),
+        ("vision_cfg", {"width": 32}, "size mismatch for visual"),
+        ("vision_cfg", {"layers": 4}, "visual.transformer.resblocks.3"),
+        ("text_cfg", {"width": 16}, "text pos_embed width changed"),
+    ],
+)
+def test_weights_of_another_architecture_name_the_mismatch(small, monkeypatch, tower, change, says):
+    config = open_clip.get_model_config(SMALL)
+    config[tower].update(change)
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "tiny-other", config)
+    message = refused("tiny-other", str(small))
+    assert f"expected weights of tiny-other in {small}" in message
+    assert says in message
+
+
+def test_code_in_a_weights_file_is_not_run(small, tmp_path):
+    path, ran = tmp_path / "evil.pt", tmp_path / "ran"
+
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(ran), "w"))
+
+    torch.save({"state_dict": Evil()}, path)
+    refused(SMALL, str(path))
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "weights", "says"),
+    [
+        ("ViT-B16", "openai", "architecture like ViT-B-16"),
+        ("RN50", "openai", "expected an open_clip VisionTransformer"),
+        ("ViT-B-16-SigLIP", "webli", "expected an open_clip VisionTransformer"),
+        ("coca_ViT-B-32", "laion2b_s13b_b90k", "expected an open_clip VisionTransformer"),
+        ("ViT-B-16", "opnai", "a tag of ViT-B-16 (openai, "),
+        ("ViT-B-16", "", "got none; random weights find nothing"),
+        ("ViT-B-16", None, "got none; random weights find nothing"),
+        (SMALL, "laion2b", "a tag of tiny-ViT-16 (it has none)"),
+        (SMALL, "here.txt", "ending in .safetensors"),
+        (SMALL, "damaged.pt", "damaged file"),
+        (SMALL, "damaged.safetensors", "damaged file"),
+    ],
+)
+def test_what_cannot_be_loaded_is_refused_in_one_line(small, monkeypatch, model, weights, says):
+    monkeypatch.chdir(small.parent)
+    for name in ("here.txt", "damaged.pt", "damaged.safetensors"):
+        small.with_name(name).write_bytes(b"nothing")
+    assert says in refused(model, weights)
+
+
+def test_without_a_network_it_says_what_to_fetch(monkeypatch, tmp_path):
+    monkeypatch.setattr(pretrained, "_reachable", lambda url: False)
+    monkeypatch.setattr(pretrained, "_cached", lambda config: None)
+    message = refused("ViT-B-16-quickgelu", "openai")
+    assert "there is no network; fetch https://huggingface.co/timm/vit_base_patch16_clip_224.openai" in message
+    assert "set pretrained to that file's path" in message
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (SMALL, True, SMALL + "-quickgelu"),
+        (SMALL + "-quickgelu", False, SMALL),
+        (SMALL, False, None),
+        (SMALL + "-quickgelu", True, None),
+    ],
+)
+def test_a_tags_activation_and_preprocessing_are_followed(small, monkeypatch, caplog, case):
+    asked, tag_is_quick, loaded = case
+    config = {"file": str(small), "mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6), "interpolation": "bilinear"}
+    tags = {"mine": {**config, "quick_gelu": tag_is_quick}}
+    for name in (SMALL, *([SMALL + "-quickgelu"] if tag_is_quick else [])):
+        monkeypatch.setitem(open_clip.pretrained._PRETRAINED, name, tags)
+    monkeypatch.setattr(pretrained, "_reachable", lambda url: True)
+    with caplog.at_level(logging.WARNING):
+        model = load_model(asked, "mine", CPU, FP32)
+    activation = type(model.clip.visual.transformer.resblocks[0].mlp.gelu).__name__
+    assert activation == ("QuickGELU" if tag_is_quick else "GELU")
+    assert (model.mean, model.std, model.interpolation) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6), "bilinear")
+    corrections = [record.message for record in caplog.records if "loading that" in record.message]
+    assert len(corrections) == (loaded is not None)
+    assert all(f"need {loaded}," in message for message in corrections)
+
+
+def test_devices_and_precisions(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert select_device("auto") == CPU
+    with pytest.raises(ModelError, match="set device to auto or cpu"):
+        select_device("cuda:1")
+    with pytest.raises(ModelError, match=r"expected auto, cpu, cuda or cuda:N; got 'gpu'"):
+        select_device("gpu")
+    assert select_precision("auto", CPU) == torch.float32
+    assert select_precision("bf16", CPU) == torch.bfloat16
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 7))
+    assert select_precision("auto", torch.device("cuda")) == torch.bfloat16
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 2))
+    assert select_precision("auto", torch.device("cuda")) == torch.float16
+    with pytest.raises(ModelError, match="fp64"):
+        select_precision("fp64", CPU)
