@@ -52,7 +52,8 @@ setup(
         "numpy>=1.23",
         "open_clip_torch>=2.24",
         # The one OpenCV: a second wheel beside it would overwrite its files.
-        "opencv-contrib-python-headless>=4.8,<5",
+        "opencv-contrib-python-headless>=4.11,<5",
+        "pillow>=10.1",
         "rich>=12",
         "rosbags>=0.11",
         "safetensors>=0.4",
