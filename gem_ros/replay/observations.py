@@ -62,6 +62,15 @@ def find_topics(types: Mapping[str, str]) -> CameraTopics:
     )
 
 
+def node_inputs(topics: CameraTopics, types: Mapping[str, str]) -> dict[str, str]:
+    """Recorded topic -> the name under which the grounding node listens to it (the contract's names)."""
+    names = {topics.camera_info: "/camera_info", topics.pose: "/camera_pose"}
+    names[topics.image] = "/image" if types[topics.image] == IMAGE else "/image/compressed"
+    if topics.depth:
+        names[topics.depth] = "/depth" if types[topics.depth] == IMAGE else "/depth/compressedDepth"
+    return {recorded: played for recorded, played in names.items() if recorded}
+
+
 def _nearest(topic: str, types: Mapping[str, str], kind: str) -> str | None:
     """The topic of ``kind`` that shares the longest beginning with ``topic``."""
     candidates = sorted(each for each, found in types.items() if found == kind)

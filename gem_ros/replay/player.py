@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rclpy.publisher import Publisher
 
 CLOCK_STEP = 0.01  # s of wall time between two /clock messages
+SETTLE = 0.3  # s between the first subscriber seen and playing: its other subscriptions follow at once
 DEPTH = 5  # messages a slow reliable subscriber may lag; best-effort ones match a reliable publisher too
 
 
@@ -135,6 +136,7 @@ def _await_subscriber(publishers: Mapping[str, Publisher], playback: Playback) -
             names = ", ".join(each.topic_name for each in watched)
             raise BagError(f"play: expected a subscriber of {names} within {playback.wait:g} s, got none")
         time.sleep(0.02)
+    time.sleep(SETTLE if playback.wait > 0 else 0.0)
 
 
 def _play_once(

@@ -1,0 +1,180 @@
+"""The demo's live side: processes that are always ended, and one listener on the node's topics."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import struct
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from gem_ros.errors import GemError
+from gem_ros.replay.session import Pass
+
+NODE = "/grounding"
+ACTIVE = 3  # lifecycle_msgs/msg/State.PRIMARY_STATE_ACTIVE
+LAST_LINES = 8
+GRACE = 5.0  # s a process gets to end by itself after SIGINT
+
+
+class Running:
+    """A started process whose output goes to ``log``."""
+
+    def __init__(self, name: str, command: Sequence[str], log: Path, env: Mapping[str, str]) -> None:
+        self.name, self.log = name, log
+        with log.open("wb") as output:
+            # In a session of its own, so that Ctrl-C reaches it once, from us, and in order.
+            self._process = subprocess.Popen(
+                command, stdout=output, stderr=subprocess.STDOUT, env=dict(env), start_new_session=True
+            )
+
+    @property
+    def ended(self) -> int | None:
+        """The exit status, None while it runs."""
+        return self._process.poll()
+
+    def failure(self, what: str) -> GemError:
+        """One clear line, and the last lines of the log."""
+        lines = self.log.read_text(errors="replace").splitlines()[-LAST_LINES:]
+        return GemError("\n".join([f"{self.name}: {what}; its last lines ({self.log}):", *(f"  {x}" for x in lines)]))
+
+    def check(self) -> None:
+        """Raise :class:`GemError` if it has ended."""
+        if self.ended is not None:
+            raise self.failure(f"expected it to run, but it ended with status {self.ended}")
+
+    def stop(self) -> None:
+        """SIGINT, and if that is not heard, SIGKILL."""
+        if self.ended is None:
+            self._process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(GRACE)
+        if self.ended is None:
+            self._process.kill()
+        self._process.wait()
+
+
+@contextlib.contextmanager
+def running(name: str, command: Sequence[str], log: Path, env: Mapping[str, str] = os.environ) -> Iterator[Running]:
+    """Start ``command`` and end it when the block is left, however it is left."""
+    process = Running(name, command, log, env)
+    try:
+        yield process
+    finally:
+        process.stop()
+
+
+class Listener:
+    """A small ROS node that asks, and notes what comes back and when.
+
+    ``image_type`` and ``image_topic`` are those of the played image: it is received here as the
+    grounding node receives it, so that latency is what any other subscriber would see.
+    """
+
+    def __init__(self, image_topic: str, image_type: str) -> None:
+        import rclpy
+        from lifecycle_msgs.srv import GetState
+        from rclpy.executors import SingleThreadedExecutor
+        from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+        from rclpy.signals import SignalHandlerOptions
+        from sensor_msgs.msg import CompressedImage, Image
+        from std_msgs.msg import String
+
+        self.heard = Pass("", ())
+        self.queries = ""
+        self._context = rclpy.Context()
+        rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
+        self._node = rclpy.create_node("gem_ros_demo", context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._query = self._node.create_publisher(String, "/query", 10)
+        self._state = self._node.create_client(GetState, f"{NODE}/get_state")
+        self._request = GetState.Request()
+        self._answer: Any = None
+        image_class = CompressedImage if image_type.endswith("CompressedImage") else Image
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        subscribe = self._node.create_subscription
+        subscribe(image_class, image_topic, self._on_image, qos_profile_sensor_data, raw=True)
+        subscribe(String, f"{NODE}/result", self._on_result, 50)
+        subscribe(CompressedImage, f"{NODE}/overlay/compressed", self._on_overlay, 10)
+        subscribe(String, f"{NODE}/queries", self._on_queries, latched)
+        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Listener:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._executor.shutdown()
+        self._thread.join(GRACE)
+        self._node.destroy_node()
+        self._context.try_shutdown()
+
+    def is_active(self) -> bool:
+        """Whether the grounding node said that it is active; asks again while it did not."""
+        if not self._state.service_is_ready():
+            return False
+        if self._answer is None:
+            self._answer = self._state.call_async(self._request)
+        if not self._answer.done():
+            return False
+        answer, self._answer = self._answer.result(), None
+        return bool(answer is not None and answer.current_state.id == ACTIVE)
+
+    def can_ask(self) -> bool:
+        """Whether the grounding node listens to queries."""
+        return bool(self._query.get_subscription_count() > 0)
+
+    def ask(self, queries: Sequence[str]) -> None:
+        """Send ``queries``."""
+        from std_msgs.msg import String
+
+        self._query.publish(String(data="; ".join(queries)))
+
+    def is_asked(self, queries: Sequence[str]) -> bool:
+        """Whether the grounding node says that it looks for exactly ``queries``."""
+        return sorted(_texts(self.queries)) == sorted(queries)
+
+    def collect(self, title: str, queries: tuple[str, ...]) -> Pass:
+        """Collect anew, into the returned pass."""
+        self.heard = Pass(title, queries)
+        return self.heard
+
+    def _on_image(self, data: bytes) -> None:
+        seconds, nanoseconds = struct.unpack_from("<iI", data, 4)  # CDR of a message that starts with a header
+        self.heard.images.setdefault(seconds * 1_000_000_000 + nanoseconds, time.monotonic_ns())
+
+    def _on_result(self, message: Any) -> None:
+        self.heard.results.append((time.monotonic_ns(), json.loads(message.data)))
+
+    def _on_overlay(self, message: Any) -> None:
+        stamp = message.header.stamp
+        self.heard.overlays[stamp.sec * 1_000_000_000 + stamp.nanosec] = bytes(message.data)
+
+    def _on_queries(self, message: Any) -> None:
+        self.queries = message.data
+
+
+def _texts(queries: str) -> list[str]:
+    """The texts in a ``~/queries`` message."""
+    values = json.loads(queries or "{}").get("queries", [])
+    return [each["query"] for each in values]
+
+
+def wait_until(true: Callable[[], bool], seconds: float, watched: Running, what: str) -> None:
+    """Poll until ``true()``; :class:`GemError` with the process's last lines when it dies or takes too long."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        watched.check()
+        if time.monotonic() > deadline:
+            raise watched.failure(f"expected {what} within {seconds:g} s")
+        time.sleep(0.1)

@@ -1,0 +1,76 @@
+"""Answers against truth: what counts, and over which images."""
+
+import math
+
+import numpy as np
+import pytest
+
+from gem_ros.data import CameraIntrinsics, Observation
+from gem_ros.errors import DecodeError
+from gem_ros.replay.scoring import Answer, Scored, best_answers, score, verdict
+from gem_ros.replay.truth import Sighting, Truth
+
+CAMERA = CameraIntrinsics(width=4, height=3, fx=2.0, fy=2.0, cx=1.5, cy=1.0)
+NOWHERE = np.zeros(3)
+
+
+def sighting(query, column, fraction=0.25):
+    mask = np.zeros((3, 4), bool)
+    mask[:, column] = True
+    return Sighting(query, query, fraction, (column, 0, column + 1, 3), mask, NOWHERE, NOWHERE)
+
+
+def observation(stamp):
+    return Observation(np.zeros((3, 4, 3), np.uint8), stamp, "cam", np.full((3, 4), 2.0, np.float32), CAMERA)
+
+
+def answer(found=True, pixel=(3.0, 1.0), point=(1.5, 0.0, 2.1), stamp=7, query="ball"):
+    return Answer(stamp, query, found, 0.9 if found else 0.1, 0.5, "ok" if found else "absent", pixel, point)
+
+
+TRUTH = Truth(("ball", "cube"), {7: (sighting("ball", 3), sighting("ball", 0), sighting("cube", 1)), 8: ()}, ("door",))
+
+
+def test_one_answer_is_held_against_all_things_of_its_query():
+    right = score(answer(), TRUTH, observation(7))
+    assert right.hit and right.visible == 0.5 and right.error == pytest.approx(0.1)
+    assert score(answer(pixel=(0, 0)), TRUTH, observation(7)).hit
+    other = score(answer(pixel=(1, 0), point=None), TRUTH, observation(7))
+    assert not other.hit and math.isnan(other.error)
+    gone = score(answer(stamp=8), TRUTH, observation(8))
+    assert not gone.hit and gone.visible == 0 and math.isnan(gone.error)
+
+
+def test_verdict_counts_each_rate_over_its_own_images():
+    def one(visible, found, hit, error):
+        return Scored(answer(found), visible, hit, error)
+
+    scored = [
+        one(0.5, True, True, 0.01),
+        one(0.01, True, False, 0.03),
+        one(0.01, False, True, 0.5),  # not found: its error is no measurement
+        one(0.5, False, False, math.nan),
+        one(0.009, False, False, math.nan),  # in sight, too small to count either way
+        one(0.0, True, False, math.nan),
+        one(0.0, False, False, math.nan),
+        Scored(answer(query="other"), 0.5, False, 9.0),
+    ]
+    result = verdict("ball", scored)
+    assert (result.in_view, result.found, result.pointing) == (4, 0.5, 0.5)
+    assert (result.error.count, result.error.median) == (2, pytest.approx(0.02))
+    assert (result.out_of_view, result.mistaken) == (2, 0.5)
+
+
+def test_the_best_target_of_each_query():
+    target = {"found": True, "threshold": 0.5, "reason": "ok", "pixel": [1.0, 2.0], "point": None}
+    targets = [{**target, "query": name, "score": score} for name, score in (("a", 0.9), ("a", 0.6), ("b", 0.7))]
+    found = best_answers({"stamp": 5, "targets": targets})
+    assert [(each.query, each.score, each.pixel, each.point) for each in found] == [
+        ("a", 0.9, (1.0, 2.0), None),
+        ("b", 0.7, (1.0, 2.0), None),
+    ]
+
+
+def test_a_result_without_its_fields_is_refused():
+    with pytest.raises(DecodeError, match="result"):
+        best_answers({"stamp": 5, "targets": [{"query": "a"}]})
