@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -121,9 +122,8 @@ class Grounder:
                 for score, region in self._scored(regions, float(scores[index]), threshold):
                     known = _located(region, partners, config)
                     targets.append(Target(query.text, index, True, score, threshold, **known))
-        return Grounding(
-            asked, tuple(targets), features.image_size, relevancy, lambda maps: _upsample(maps, features.image_size)
-        )
+        size = features.image_size
+        return Grounding(asked, tuple(targets), size, relevancy, partial(_upsample, size=size))
 
     def warm_up(self, size: tuple[int, int]) -> None:
         """Run once on a black image of ``size`` (H, W), so that the first real one does not wait."""

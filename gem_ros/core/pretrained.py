@@ -65,9 +65,11 @@ def load_model(model: str, pretrained: str | None, device: torch.device, precisi
 def list_models() -> Iterator[tuple[str, dict[str, bool]]]:
     """Every open_clip architecture that can be used, with its tags and whether their weights are on this machine."""
     for name in open_clip.list_models():
-        tags = open_clip.list_pretrained_tags_by_model(name)
-        if tags and _is_usable(name):
-            yield name, {tag: _cached(open_clip.get_pretrained_cfg(name, tag)) is not None for tag in tags}
+        tags = {tag: open_clip.get_pretrained_cfg(name, tag) for tag in open_clip.list_pretrained_tags_by_model(name)}
+        quick = _is_quick(open_clip.get_model_config(name))
+        here = {tag: _cached(each) is not None for tag, each in tags.items() if _is_quick(each) == quick}
+        if here and _is_usable(name):
+            yield name, here
 
 
 def save_bundled(clip: Any, token_ids: Iterable[int], path: Path) -> str:
@@ -142,9 +144,12 @@ def _check_architecture(model: str) -> None:
 def _is_usable(model: str) -> bool:
     """Whether the image tower is open_clip's own VisionTransformer, with an output for every patch."""
     vision = open_clip.get_model_config(model)["vision_cfg"]
-    return not (
-        "timm_model_name" in vision or isinstance(vision.get("layers"), list) or vision.get("attentional_pool")
-    )
+    return not ("timm_model_name" in vision or isinstance(vision.get("layers"), list) or vision.get("attentional_pool"))
+
+
+def _is_quick(config: dict[str, Any]) -> bool:
+    """Whether an architecture has, or a tag's weights need, QuickGELU."""
+    return bool(config.get("quick_gelu", False))
 
 
 def _choices(model: str) -> str:
@@ -162,10 +167,9 @@ def _matching_activation(model: str, tag: str) -> tuple[str, dict[str, Any]]:
     config = open_clip.get_pretrained_cfg(model, tag) or open_clip.get_pretrained_cfg(base, tag)
     if not config:
         raise ModelError(f"pretrained: expected {_choices(model)}, got {tag!r}")
-    quick = bool(config.get("quick_gelu", False))
-    if quick == bool(open_clip.get_model_config(model).get("quick_gelu", False)):
+    if _is_quick(config) == _is_quick(open_clip.get_model_config(model)):
         return model, config
-    right = base + QUICK if quick else base
+    right = base + QUICK if _is_quick(config) else base
     _check_architecture(right)
     logger.warning("model %s: the weights %r need %s, loading that", model, tag, right)
     return right, config

@@ -193,3 +193,41 @@ def test_devices_and_precisions(monkeypatch):
     assert select_precision("auto", torch.device("cuda")) == torch.float16
     with pytest.raises(ModelError, match="fp64"):
         select_precision("fp64", CPU)
+
+
+def test_the_list_of_models_has_what_can_be_loaded(monkeypatch, tmp_path):
+    monkeypatch.setattr(
+        pretrained,
+        "_cached",
+        lambda config: tmp_path if "vit_base_patch16_clip_224.openai" in config["hf_hub"] else None,
+    )
+    found = dict(pretrained.list_models())
+    assert found["ViT-B-16-quickgelu"]["openai"]
+    assert found["ViT-B-16"] == dict.fromkeys(found["ViT-B-16"], False)
+    assert "openai" not in found["ViT-B-16"]  # its weights need QuickGELU
+    assert not {"RN50", "coca_ViT-B-32", "ViT-B-16-SigLIP"} & set(found)
+
+
+def test_weights_downloaded_before_need_no_network(small, random_clip, monkeypatch, tmp_path):
+    asked = []
+
+    def cache(repository, name):
+        asked.append((repository, name))
+        return str(small) if name == "open_clip_model.safetensors" else None
+
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, SMALL, {"mine": {"hf_hub": "somebody/model/"}})
+    monkeypatch.setattr(pretrained, "try_to_load_from_cache", cache)
+    monkeypatch.setattr(pretrained, "_reachable", lambda url: pytest.fail("asked the network"))
+    loaded = load_model(SMALL, "mine", CPU, FP32)
+    torch.testing.assert_close(loaded.clip.state_dict(), random_clip.state_dict())
+    assert asked == [("somebody/model", "open_clip_model.safetensors")]
+
+
+def test_a_failed_download_is_one_line(small, monkeypatch):
+    def fail(config):
+        raise RuntimeError("no route\nto host")
+
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, SMALL, {"mine": {"hf_hub": "somebody/model/"}})
+    monkeypatch.setattr(pretrained, "_reachable", lambda url: True)
+    monkeypatch.setattr(open_clip, "download_pretrained", fail)
+    assert "cannot download tiny-ViT-16 'mine' (" in refused(SMALL, "mine")
