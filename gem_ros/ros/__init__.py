@@ -1,0 +1,1 @@
+"""The node: subscribe, hand to the worker, publish; everything else is elsewhere."""

@@ -1,0 +1,48 @@
+"""The last few messages of a topic, found again by their stamp."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+CAPACITY = 10
+JUMP_NS = 1_000_000_000  # stamps that fall back further belong to a clock that was reset or a bag that began anew
+
+
+class StampBuffer(Generic[T]):
+    """Items by stamp (ns), at most :data:`CAPACITY`; one thread adds, another looks up."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._items: deque[tuple[int, T]] = deque(maxlen=capacity)
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def add(self, stamp: int, item: T) -> None:
+        """Keep ``item``, the oldest goes; a clock that jumps back empties the buffer first."""
+        with self._changed:
+            if self._items and stamp < self._items[-1][0] - JUMP_NS:
+                self._items.clear()
+            self._items.append((stamp, item))
+            self._changed.notify_all()
+
+    def find(self, stamp: int, slop: float, wait: float = 0.0) -> T | None:
+        """The item nearest to ``stamp`` and at most ``slop`` s away, or None.
+
+        While nothing as new as ``stamp`` is here, the right one may still come: up to ``wait`` s are given to it.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._reached(stamp), wait)
+            nearest = min(self._items, key=lambda each: abs(each[0] - stamp), default=None)
+            return nearest[1] if nearest and abs(nearest[0] - stamp) <= slop * 1e9 else None
+
+    def close(self) -> None:
+        """Forget everything, and let nobody wait any more."""
+        with self._changed:
+            self._closed = True
+            self._items.clear()
+            self._changed.notify_all()
+
+    def _reached(self, stamp: int) -> bool:
+        return any(each[0] >= stamp for each in self._items)

@@ -1,0 +1,64 @@
+"""The depth and camera_info that belong to an image, whether they came before it or come after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gem_ros.data import CameraIntrinsics, Reason
+from gem_ros.errors import GemError
+from gem_ros.messages import decode
+from gem_ros.ros.buffers import StampBuffer
+
+
+@dataclass(frozen=True, eq=False)
+class Partners:
+    """What goes with an image into ``Grounder.ground``."""
+
+    depth: npt.NDArray[np.float32] | None = None
+    camera: CameraIntrinsics | None = None
+    missing: Reason | None = None
+
+
+class Partner:
+    """One such topic: its last messages, how to read them, and whether somebody publishes it."""
+
+    def __init__(self, read: Callable[[Any], Any], is_live: Callable[[], bool]) -> None:
+        self._read, self._is_live = read, is_live
+        self._buffer: StampBuffer[Any] = StampBuffer()
+
+    def add(self, message: Any) -> None:
+        """Keep a message that came in."""
+        self._buffer.add(decode.stamp_ns(message.header.stamp), message)
+
+    def find(self, stamp: int, slop: float) -> Any:
+        """The message of ``stamp`` ± ``slop`` s, waited for at most ``slop`` if its topic is alive; or None."""
+        return self._buffer.find(stamp, slop, wait=slop if self._is_live() else 0.0)
+
+    def read(self, message: Any, complain: Callable[[GemError], None]) -> Any:
+        """What the message says; None, and a complaint, if it cannot be read."""
+        try:
+            return None if message is None else self._read(message)
+        except GemError as error:
+            complain(error)
+            return None
+
+    def close(self) -> None:
+        """Forget everything, and wait no longer."""
+        self._buffer.close()
+
+
+def find_partners(
+    stamp: int, frame_id: str, depth: Partner, info: Partner, slop: float, complain: Callable[[GemError], None]
+) -> Partners:
+    """Depth and camera of an image; what is in another frame than the image is misaligned with it."""
+    messages = [each.find(stamp, slop) for each in (depth, info)]
+    frames = {each.header.frame_id for each in messages if each is not None} - {"", frame_id}
+    if frames and frame_id:
+        complain(GemError(f"expected depth and camera_info in the image's frame {frame_id!r}, got {frames}; register"))
+        return Partners(missing="misaligned")
+    return Partners(depth.read(messages[0], complain), info.read(messages[1], complain))
