@@ -183,7 +183,8 @@ def _metres(millimetres: npt.NDArray[np.uint16]) -> Depth:
 
 
 def _positive(metres: Depth) -> Depth:
-    return np.asarray(np.where(np.isfinite(metres) & (metres > 0), metres, np.nan), np.float32)
+    valid: npt.NDArray[np.bool_] = np.isfinite(metres) & (metres > 0)
+    return np.where(valid, metres, np.float32(np.nan)).astype(np.float32, copy=False)
 
 
 def _by_cv_bridge(msg: Any) -> Image:
