@@ -183,8 +183,8 @@ def _metres(millimetres: npt.NDArray[np.uint16]) -> Depth:
 
 
 def _positive(metres: Depth) -> Depth:
-    valid: npt.NDArray[np.bool_] = np.isfinite(metres) & (metres > 0)
-    return np.where(valid, metres, np.float32(np.nan)).astype(np.float32, copy=False)
+    valid = np.isfinite(metres) & (metres > 0)
+    return metres if valid.all() else np.where(valid, metres, np.float32(np.nan))
 
 
 def _by_cv_bridge(msg: Any) -> Image:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gem_ros.data import Grounding, Query, Target
-from gem_ros.messages.overlay import colour
+from gem_ros.messages.overlay import colour, draw
 
 NS = 1_000_000_000
 # One point of ~/targets and ~/rays; 7 is PointField's FLOAT32, 6 its UINT32.
@@ -68,15 +68,17 @@ class Encoder:
                 labels[target.region] = target.query_index + 1
         return self.image(header, labels, "mono8")
 
-    def overlay(self, header: Any, picture: npt.NDArray[np.uint8]) -> Any:
-        """~/overlay: bgr8 of :func:`gem_ros.messages.overlay.draw`'s picture."""
-        return self.image(header, picture, "bgr8")
+    def overlay(self, header: Any, rgb: npt.NDArray[np.uint8], grounding: Grounding, alpha: float = 0.5) -> Any:
+        """~/overlay: bgr8 of the image (H, W, 3) with what :func:`gem_ros.messages.overlay.draw` draws on it."""
+        return self.image(header, draw(rgb, grounding, alpha), "bgr8")
 
-    def overlay_compressed(self, header: Any, picture: npt.NDArray[np.uint8], quality: int = 90) -> Any:
-        """~/overlay/compressed: JPEG of the same picture."""
-        _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        kind = "sensor_msgs/msg/CompressedImage"
-        return self._make(kind, header=header, format="bgr8; jpeg compressed bgr8", data=self._octets(data))
+    def overlay_compressed(
+        self, header: Any, rgb: npt.NDArray[np.uint8], grounding: Grounding, alpha: float = 0.5, quality: int = 90
+    ) -> Any:
+        """~/overlay/compressed: the same as a JPEG of ``quality`` 0-100."""
+        _, data = cv2.imencode(".jpg", draw(rgb, grounding, alpha), [cv2.IMWRITE_JPEG_QUALITY, quality])
+        name = "sensor_msgs/msg/CompressedImage"
+        return self._make(name, header=header, format="bgr8; jpeg compressed bgr8", data=self._octets(data))
 
     def target(self, header: Any, grounding: Grounding) -> Any | None:
         """~/target: geometry_msgs/PointStamped of the first query's best 3D target, None without one."""
@@ -189,12 +191,12 @@ class Encoder:
         if dataclasses.is_dataclass(self._class("sensor_msgs/msg/Image")):
             return flat
         octets = array.array("B")
-        octets.frombytes(memoryview(flat))
+        octets.frombytes(flat.data)
         return octets
 
-    def _make(self, name: str, **fields: Any) -> Any:
+    def _make(self, kind: str, /, **fields: Any) -> Any:
         """A message with ``fields`` set and everything else zero."""
-        made = self._class(name)
+        made = self._class(kind)
         if dataclasses.is_dataclass(made):  # rosbags' classes know no defaults
             for each in dataclasses.fields(made):
                 if each.name not in fields:

@@ -124,7 +124,9 @@ class _Pen:
     def _free(self, x: int, y: int, width: int, height: int) -> int:
         """A row near ``y`` inside the picture where no other label lies."""
         last = max(self._height - height, 0)
-        candidates = [min(max(y + step * (height + 2) * sign, 0), last) for step in range(8) for sign in (1, -1)]
+        candidates: list[int] = [
+            min(max(y + step * (height + 2) * sign, 0), last) for step in range(8) for sign in (1, -1)
+        ]
         for row in candidates:
             box = (x, row, x + width, row + height)
             if not any(_overlap(box, other) for other in self._taken):
