@@ -122,8 +122,9 @@ def _load_open_clip(model: str, pretrained: str | None) -> tuple[Any, Callable[[
         path = _fetch(model, pretrained, tag)
     elif path.suffix not in SUFFIXES:
         raise ModelError(f"pretrained: expected a file ending in {', '.join(SUFFIXES)}; got {path.name}")
+    tokenizer = _tokenizer(model)
     clip = _create(model, path, preprocess)
-    return clip, open_clip.get_tokenizer(model), open_clip.get_model_preprocess_cfg(clip)
+    return clip, tokenizer, open_clip.get_model_preprocess_cfg(clip)
 
 
 def _check_architecture(model: str) -> None:
@@ -212,6 +213,18 @@ def _reachable(url: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _tokenizer(model: str) -> Callable[[list[str]], Tensor]:
+    """open_clip's own, or one of the hub (CLIPA, XLM-R towers), which needs transformers and a network once."""
+    try:
+        tokenizer: Callable[[list[str]], Tensor] = open_clip.get_tokenizer(model)
+    except Exception as error:  # whatever transformers raises
+        raise ModelError(
+            f"model: cannot load the tokenizer of {model} ({_first_line(error)}); "
+            "install transformers and connect once, or choose another model"
+        ) from error
+    return tokenizer
 
 
 def _create(model: str, path: Path, preprocess: dict[str, Any]) -> Any:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gem_ros import models
-from gem_ros.core.pretrained import save_bundled
+from gem_ros.core.pretrained import load_model, save_bundled
 
 ARCHITECTURE = {
     "embed_dim": 32,
@@ -40,6 +40,16 @@ def bundled_folder(random_clip, tmp_path_factory):
     }
     (folder / "bundled.json").write_text(json.dumps(card))
     return folder
+
+
+@pytest.fixture(scope="session")
+def loaded(bundled_folder):
+    """The small random model on the CPU, loaded once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "FOLDER", bundled_folder)
+        models.load_card.cache_clear()
+        yield load_model("bundled", None, torch.device("cpu"), torch.float32)
+    models.load_card.cache_clear()
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import torch
 import gem_ros
 from gem_ros import CameraIntrinsics, Grounder, Query, models
 from gem_ros.config import Config, replace
-from gem_ros.core.pretrained import load_model
 from gem_ros.data import PatchFeatures
 from gem_ros.errors import ConfigError, DecodeError, GeometryError, ModelError, QueryError
 
@@ -22,8 +21,8 @@ GREEN = (5, 7)
 
 
 @pytest.fixture
-def grounder(bundled):
-    return Grounder.load("bundled", device="cpu")
+def grounder(loaded):
+    return Grounder(loaded, replace(Config(), {"model": "bundled", **loaded.card.defaults}))
 
 
 @pytest.fixture
@@ -82,6 +81,15 @@ def test_read_only_and_strided_images_are_read_as_they_are(grounder, recwarn):
     bgr = image[..., ::-1].copy()
     torch.testing.assert_close(grounder.encode_image(bgr[..., ::-1]).tokens, tokens)
     assert not [each for each in recwarn if "writable" in str(each.message)]
+
+
+def test_half_precision_gives_nearly_the_same(bundled, grounder):
+    image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    half = Grounder.load("bundled", device="cpu", precision="bf16")
+    tokens = half.encode_image(image).tokens
+    torch.testing.assert_close(tokens.norm(dim=-1), torch.ones(6, 6))
+    assert (tokens * grounder.encode_image(image).tokens).sum(-1).min() > 0.999
+    assert (half.text.embed(["red ball"]) * grounder.text.embed(["red ball"])).sum() > 0.999
 
 
 @pytest.mark.parametrize(
@@ -238,9 +246,8 @@ def test_the_cards_defaults_hold_unless_the_caller_says_otherwise(bundled):
 
 def test_temperature_is_tau(bundled):
     config = replace(models.default_config("bundled"), {"gem.temperature": 0.25})
-    model = load_model("bundled", None, torch.device("cpu"), torch.float32)
-    assert Grounder(model, config)._encoder.settings.inv_temperature == 4.0
-    assert Grounder(model, models.default_config("bundled"))._encoder.settings.inv_temperature is None
+    assert Grounder.load(config=config)._encoder.settings.inv_temperature == 4.0
+    assert Grounder.load()._encoder.settings.inv_temperature is None
 
 
 def test_importing_the_package_loads_no_torch():

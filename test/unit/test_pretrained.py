@@ -231,3 +231,11 @@ def test_a_failed_download_is_one_line(small, monkeypatch):
     monkeypatch.setattr(pretrained, "_reachable", lambda url: True)
     monkeypatch.setattr(open_clip, "download_pretrained", fail)
     assert "cannot download tiny-ViT-16 'mine' (" in refused(SMALL, "mine")
+
+
+def test_a_tokenizer_that_cannot_be_had_is_one_line(small, monkeypatch):
+    config = open_clip.get_model_config(SMALL)
+    config["text_cfg"]["hf_tokenizer_name"] = "nobody/has-this"
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "tiny-hub", config)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert "cannot load the tokenizer of tiny-hub" in refused("tiny-hub", str(small))
