@@ -54,6 +54,7 @@ setup(
         # The one OpenCV: a second wheel beside it would overwrite its files.
         "opencv-contrib-python-headless>=4.11,<5",
         "pillow>=10.1",
+        "pillow>=9",
         "rich>=12",
         "rosbags>=0.11",
         "safetensors>=0.4",
@@ -78,6 +79,8 @@ setup(
             "ros-visualization-msgs==5.5.1",
         ],
         "sim": ["mujoco>=3.2"],
+        # An ffmpeg of its own for H.264, which browsers play; without it the demo's video is a GIF.
+        "video": ["imageio-ffmpeg>=0.4.9"],
         "dev": ["hypothesis", "mypy", "pytest>=8", "ruff", "types-PyYAML"],
     },
     entry_points={

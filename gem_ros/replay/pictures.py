@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -27,7 +28,7 @@ def captioned(picture: Picture, title: str, line: str, colour: tuple[int, int, i
     canvas.paste(Image.fromarray(picture))
     draw = ImageDraw.Draw(canvas)
     draw.rectangle((0, height, 7, canvas.height), fill=colour)
-    for text, size, top, shade in ((title, 28, 6, TEXT), (line, 23, 43, QUIET)):
+    for text, size, top, shade in ((title, 26, 8, TEXT), (line, 21, 45, QUIET)):
         draw.text((20, height + top), fitted(text, width - 32, size), shade, font=font(size))
     return np.array(canvas, np.uint8)
 
@@ -39,8 +40,8 @@ def sheet(frames: Sequence[Picture], columns: int, heading: str, line: str) -> P
     size = columns * (width + MARGIN) + MARGIN, HEADING + rows * (height + MARGIN) + MARGIN
     canvas = Image.new("RGB", size, BACKGROUND)
     draw = ImageDraw.Draw(canvas)
-    draw.text((MARGIN + 4, 12), heading, TEXT, font=font(42))
-    draw.text((size[0] - MARGIN - 4, 30), line, QUIET, font=font(28), anchor="ra")
+    draw.text((MARGIN + 4, 22), heading, TEXT, font=font(36))
+    draw.text((size[0] - MARGIN - 4, 34), line, QUIET, font=font(24), anchor="ra")
     for index, frame in enumerate(frames):
         row, column = divmod(index, columns)
         place = MARGIN + column * (width + MARGIN), HEADING + MARGIN + row * (height + MARGIN)
@@ -51,14 +52,15 @@ def sheet(frames: Sequence[Picture], columns: int, heading: str, line: str) -> P
 def outlined(picture: Picture, mask: npt.NDArray[np.bool_]) -> Picture:
     """A copy of ``picture`` with a thin white line around ``mask`` (H, W): the truth."""
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    drawn = picture.copy()
-    cv2.drawContours(drawn, contours, -1, (255, 255, 255), 2, cv2.LINE_AA)
-    return drawn
+    return np.asarray(cv2.drawContours(picture.copy(), contours, -1, (255, 255, 255), 2, cv2.LINE_AA), np.uint8)
 
 
-def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own font: the same everywhere, nothing to install."""
-    return ImageFont.load_default(size)
+@cache
+def font(size: int) -> ImageFont.FreeTypeFont:
+    """The font that matplotlib brings along: the same everywhere, nothing to install."""
+    from matplotlib.font_manager import findfont
+
+    return ImageFont.truetype(findfont("DejaVu Sans"), size)
 
 
 def fitted(text: str, width: int, size: int) -> str:
