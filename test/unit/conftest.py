@@ -48,8 +48,9 @@ def loaded(bundled_folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(models, "FOLDER", bundled_folder)
         models.load_card.cache_clear()
-        yield load_model("bundled", None, torch.device("cpu"), torch.float32)
+        model = load_model("bundled", None, torch.device("cpu"), torch.float32)
     models.load_card.cache_clear()
+    return model
 
 
 @pytest.fixture
