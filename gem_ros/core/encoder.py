@@ -123,7 +123,7 @@ class DenseEncoder(nn.Module):
         version = 0 if source.is_inference() else source._version
         key = (height, width, source.device, source.dtype, source.data_ptr(), version)
         if key not in self._positions:
-            if self.training or len(self._positions) >= MAX_GRIDS:
+            if len(self._positions) >= MAX_GRIDS:
                 self._positions.clear()
             self._positions[key] = resized_position(source, self.visual.grid_size, (height, width))
         return self._positions[key]
