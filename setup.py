@@ -85,7 +85,7 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "grounding_node = gem_ros.ros.node:main",
+            "grounding_node = gem_ros.ros.main:main",
             "gem-ros = gem_ros.cli:main",
         ]
     },

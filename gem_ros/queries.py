@@ -38,6 +38,11 @@ def parse_query(text: str) -> Query:
     return Query(words, threshold)
 
 
+def format_query(query: Query) -> str:
+    """``Query("red mug", 0.6)`` -> ``red mug:0.6``; :func:`parse_query` makes the same query of it."""
+    return query.text if query.threshold is None else f"{query.text}:{query.threshold!r}"
+
+
 def parse_queries(text: str | Iterable[str], max_queries: int) -> tuple[Query, ...]:
     """All queries of ``red ball; door:0.6`` (or of a list), in order, each text once.
 

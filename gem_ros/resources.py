@@ -11,8 +11,9 @@ from pathlib import Path
 from gem_ros.errors import ConfigError
 
 PACKAGE = "gem_ros"
-# Fast DDS 2 (ROS 2 Jazzy and before) and 3 (Kilted and later) read different names
-PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+# Fast DDS 3 warns of the name that Fast DDS 2 reads
+PROFILE_VARIABLES = {2: "FASTRTPS_DEFAULT_PROFILES_FILE", 3: "FASTDDS_DEFAULT_PROFILES_FILE"}
+FAST_DDS_2 = ("humble", "iron", "jazzy")  # ROS 2 distributions; where none is sourced, the wheels are Kilted's
 
 
 def resource(name: str) -> Path:
@@ -47,10 +48,11 @@ def dds_environment() -> dict[str, str]:
 
     Nothing where the user has chosen a profile, or where the profile is missing.
     """
-    if any(os.environ.get(name) for name in PROFILE_VARIABLES):
+    if any(os.environ.get(name) for name in PROFILE_VARIABLES.values()):
         return {}
     try:
         profile = resource("config/fastdds.xml")
     except ConfigError:
         return {}
-    return dict.fromkeys(PROFILE_VARIABLES, str(profile))
+    version = 2 if os.environ.get("ROS_DISTRO") in FAST_DDS_2 else 3
+    return {PROFILE_VARIABLES[version]: str(profile)}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 START_UP = 120.0  # s for the node to load and warm up its model
 PATIENCE = 20.0  # s for processes to find each other and for a query to be taken over
 DRAIN = 1.0  # s after the last image in which its answer may still come
+REFUSALS = 10  # times that the node may say "not configured"; the first come before it has begun to load
 Say = Callable[[str, float], None]
 
 
@@ -117,7 +118,7 @@ def choose_passes(query: str, truth: Truth) -> tuple[tuple[str, tuple[str, ...]]
 def node_command(plan: Plan) -> list[str]:
     """The real node of this environment, set to the recording's kinds of pictures."""
     script = Path(sys.executable).with_name("grounding_node")
-    command = [str(script)] if script.exists() else [sys.executable, "-m", "gem_ros.ros.node"]
+    command = [str(script)] if script.exists() else [sys.executable, "-m", "gem_ros.ros.main"]
     command += ["--ros-args", "--params-file", str(plan.params)]
     for name, topic in (("image_transport", plan.topics.image), ("depth_transport", plan.topics.depth)):
         if topic:
@@ -154,7 +155,13 @@ def perform(plan: Plan, say: Say) -> list[Pass]:
         node = stack.enter_context(running("grounding_node", node_command(plan), plan.output / "node.log"))
         image = plan.topics.image
         listener = stack.enter_context(Listener(plan.remaps[image], plan.types[image]))
-        wait_until(listener.is_active, START_UP, node, "it to become active")
+
+        def ready() -> bool:
+            if listener.refusals > REFUSALS:
+                raise node.failure("expected it to load its model, but it stays unconfigured")
+            return listener.is_active()
+
+        wait_until(ready, START_UP, node, "it to become active")
         wait_until(listener.can_ask, PATIENCE, node, "it to listen to /query")
         return [play_pass(plan, each, node, listener, say) for each in plan.passes]
 

@@ -6,8 +6,11 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from gem_ros.data import Grounding
 
@@ -16,6 +19,14 @@ LATENCIES = 200  # results that the latency percentiles look back
 REPEAT = 5.0  # s before the same complaint is logged again
 REMEMBERED = 100  # complaints told apart
 SILENCE = 2.0  # s without an image that count as a lost camera
+
+
+@dataclass(frozen=True)
+class State:
+    """A DiagnosticStatus' level and message."""
+
+    level: bytes
+    summary: str
 
 
 class Rate:
@@ -50,7 +61,7 @@ class Health:
         self._images, self._results = Rate(), Rate()
         self._latencies: deque[float] = deque(maxlen=LATENCIES)
         self._reasons: Counter[str] = Counter()
-        self._problems: Counter[str] = Counter()
+        self._problems = 0
         self._logged: dict[str, float] = {}
         self._started = time.monotonic()
         self._last_problem: tuple[float, str] | None = None
@@ -72,7 +83,7 @@ class Health:
         now, what = time.monotonic(), line.splitlines()[0]
         with self._lock:
             self._last_problem = now, what
-            self._problems["all"] += 1
+            self._problems += 1
             quiet = now - self._logged.get(what, -REPEAT) < REPEAT
             if not quiet:
                 if len(self._logged) >= REMEMBERED:
@@ -81,23 +92,36 @@ class Health:
         if not quiet:
             self._log(line)
 
-    def summary(self, now: float) -> tuple[bool, str, Mapping[str, str]]:
-        """(all well, one line, values): rates in Hz, latency in ms, counts of reasons and problems."""
+    def state(self, now: float) -> State:
+        """One line for all: a problem of the last seconds, a silent camera, or that all is well."""
+        with self._lock:
+            silence = self._images.age(now)
+            if self._last_problem and now - self._last_problem[0] < WINDOW:
+                return State(DiagnosticStatus.WARN, self._last_problem[1])
+            if silence is None and now - self._started > SILENCE:
+                return State(DiagnosticStatus.WARN, "no image yet")
+            if silence is not None and silence > SILENCE:
+                return State(DiagnosticStatus.WARN, f"no image for {silence:.0f} s")
+            return State(DiagnosticStatus.OK, "running")
+
+    def values(self, now: float) -> dict[str, str]:
+        """Rates in Hz, latency in ms, counts of reasons and problems."""
         with self._lock:
             latencies = np.asarray(self._latencies or [np.nan]) * 1e3
-            values = {
+            return {
                 "image_rate_hz": f"{self._images.per_second(now):.1f}",
                 "result_rate_hz": f"{self._results.per_second(now):.1f}",
                 "latency_p50_ms": f"{np.percentile(latencies, 50):.1f}",
                 "latency_p95_ms": f"{np.percentile(latencies, 95):.1f}",
-                "problems": str(self._problems["all"]),
+                "problems": str(self._problems),
                 **{f"reason_{name}": str(count) for name, count in sorted(self._reasons.items())},
             }
-            silence = self._images.age(now)
-            if self._last_problem and now - self._last_problem[0] < WINDOW:
-                return False, self._last_problem[1], values
-            if silence is None and now - self._started > SILENCE:
-                return False, "no image yet", values
-            if silence is not None and silence > SILENCE:
-                return False, f"no image for {silence:.0f} s", values
-            return True, "running", values
+
+
+def diagnostic_array(stamp: Time, name: str, device: str, state: State, values: Mapping[str, str]) -> DiagnosticArray:
+    """One status as ``/diagnostics`` wants it."""
+    status = DiagnosticStatus(level=state.level, name=name, message=state.summary, hardware_id=device)
+    status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
+    array = DiagnosticArray(status=[status])
+    array.header.stamp = stamp
+    return array

@@ -47,10 +47,10 @@ class Mailbox(Generic[T]):
             if self._closed:
                 return None
             if self._nudge:
-                work, self._nudge = self._nudge, None
-            else:
-                work, self._item = self._item, None
-            return work
+                nudge, self._nudge = self._nudge, None
+                return nudge
+            item, self._item = self._item, None
+            return item
 
     def close(self) -> None:
         """Wake the taker for good; what waits is forgotten."""

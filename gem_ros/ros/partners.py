@@ -53,7 +53,7 @@ class Partner:
 
 
 def find_partners(
-    stamp: int, frame_id: str, depth: Partner, info: Partner, slop: float, complain: Callable[[GemError], None]
+    stamp: int, frame_id: str, *, depth: Partner, info: Partner, slop: float, complain: Callable[[GemError], None]
 ) -> Partners:
     """Depth and camera of an image; what is in another frame than the image is misaligned with it."""
     messages = [each.find(stamp, slop) for each in (depth, info)]

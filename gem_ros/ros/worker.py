@@ -77,6 +77,7 @@ class Worker:
         self,
         grounder: Grounder,
         asked: Asked,
+        *,
         outputs: Outputs,
         observer: Observer,
         read: Callable[[Any], npt.NDArray[np.uint8]],
@@ -90,7 +91,7 @@ class Worker:
         self._mailbox: Mailbox[Any] = Mailbox()
         self._pace = Pace()
         self._view: View | None = None
-        self._idle: Work[Any] | None = None  # the newest image that nobody wanted to know about
+        self._idle: tuple[Any, float] | None = None  # message and arrival of the newest image, while nobody listens
         self._thread = threading.Thread(target=self._run, name="grounding")
         self._outputs.announce(asked)
         self._thread.start()
@@ -132,19 +133,16 @@ class Worker:
 
     def _work(self, work: Work[Any]) -> None:
         if work.item is not None:
-            self._idle, self._view = work, None
+            self._idle, self._view = (work.item, work.since), None
         if not self._outputs.wanted():
             return
         if self._idle:
-            idle, self._idle = self._idle, None
-            self._view = self._seen(idle)
+            (message, arrival), self._idle = self._idle, None
+            stamp = decode.stamp_ns(message.header.stamp)
+            self._view = View(self._read(message), stamp, message.header.frame_id, arrival)
         fresh = self._view is not None and work.since - self._view.arrival <= self._asked.config.max_age
         if self._view and (work.item is not None or fresh):
             self._answer(self._view, work.since)
-
-    def _seen(self, work: Work[Any]) -> View:
-        header = work.item.header
-        return View(self._read(work.item), decode.stamp_ns(header.stamp), header.frame_id, work.since)
 
     def _answer(self, view: View, since: float) -> None:
         asked = self._asked

@@ -1,0 +1,81 @@
+"""The executable ``grounding_node``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from gem_ros.config import Config
+from gem_ros.errors import GemError
+from gem_ros.resources import dds_environment
+
+if TYPE_CHECKING:
+    from gem_ros.pipeline import Grounder
+
+POLL = 0.2  # s between looks at signals
+
+
+def main(args: list[str] | None = None, load: Callable[[Config], Grounder] | None = None) -> int:
+    """Run the node until SIGINT or SIGTERM; 0 then, 2 with one line where it cannot start.
+
+    ``load`` replaces what makes the grounder.
+    """
+    os.environ.update(dds_environment())
+    try:
+        import rclpy
+    except ImportError as error:
+        hint = "source your ROS 2 (/opt/ros/<distro>/setup.bash) or pip install 'gem_ros[ros]'"
+        print(f"grounding_node: expected ROS 2's rclpy, got: {error}; {hint}", file=sys.stderr)
+        return 2
+    from rclpy.signals import SignalHandlerOptions
+
+    # Not rclpy's handlers: they end the context under the worker's feet, and SIGTERM would wait for a loading model.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:  # arguments or a parameter file that rcl cannot read
+        print(f"grounding_node: {str(error).splitlines()[0]}", file=sys.stderr)
+        return 2
+    try:
+        return _spin(load)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        rclpy.try_shutdown()
+
+
+def _spin(load: Callable[[Config], Grounder] | None) -> int:
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.logging import get_logger
+
+    from gem_ros.ros.node import GroundingNode
+
+    try:
+        node = GroundingNode(load) if load else GroundingNode()
+    except GemError as error:
+        get_logger("grounding").error(str(error))
+        return 2
+    executor = SingleThreadedExecutor()  # rclpy's EventsExecutor hangs with a thread that publishes
+    executor.add_node(node)
+    try:
+        while executor.context.ok():
+            executor.spin_once(timeout_sec=POLL)
+        return 0
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        executor.remove_node(node)
+        node.destroy_node()
+        executor.shutdown()
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,216 @@
+"""The lifecycle node ``grounding``: decode, hand over, publish. What it thinks is in the pipeline."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from std_msgs.msg import String
+from std_srvs.srv import SetBool, Trigger
+
+from gem_ros.config import Config
+from gem_ros.errors import GemError
+from gem_ros.models import BUNDLED
+from gem_ros.queries import format_query, parse_queries
+from gem_ros.ros import parameters
+from gem_ros.ros.diagnostics import Health, State, diagnostic_array
+from gem_ros.ros.inputs import Inputs
+from gem_ros.ros.outputs import Outputs
+from gem_ros.ros.worker import Asked, Worker
+
+if TYPE_CHECKING:
+    from gem_ros.pipeline import Grounder
+
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+WARM_UP = (480, 640)  # (H, W) of most cameras' images
+
+
+def load_grounder(config: Config) -> Grounder:
+    """The model that ``config`` names, warmed up. Imports torch: seconds, so never before the node is visible."""
+    from gem_ros.pipeline import Grounder
+
+    grounder = Grounder.load(config=config)
+    grounder.warm_up(WARM_UP)
+    return grounder
+
+
+class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped here
+    """Subscribes, asks, publishes; ``load`` makes the grounder when the node is configured.
+
+    Raises :class:`GemError` where a parameter that was set does not fit.
+    """
+
+    _worker: Worker | None = None  # there while active
+
+    def __init__(self, load: Callable[[Config], Grounder] = load_grounder, **options: Any) -> None:
+        super().__init__("grounding", **options)
+        config = parameters.declare(self)
+        self._asked = Asked(0, parse_queries(config.queries, config.max_queries), config)
+        self._load = load
+        self._grounder: Grounder | None = None
+        self._dropped, self._enabled, self._failure = 0, True, ""
+        self._health = Health(self.get_logger().warning)
+        self._outputs = Outputs(self)
+        self._inputs = Inputs(self, config, self._health)
+        self.add_pre_set_parameters_callback(parameters.coerced)
+        self.add_on_set_parameters_callback(lambda changes: parameters.verdict(self._asked.config, changes))
+        self.add_post_set_parameters_callback(self._on_parameters)
+        self.create_subscription(String, "query", self._on_query, 10)
+        self.create_service(SetBool, "~/enable", self._on_enable)
+        self.create_service(Trigger, "~/clear", self._on_clear)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        # wall time: with use_sim_time and no clock these would never fire
+        wall = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(1.0, self._publish_diagnostics, clock=wall)
+        self._start = self.create_timer(0.0, self._autostart, clock=wall) if config.autostart else None
+
+    # Lifecycle
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load and warm up the model; what is wrong with it is one line, and the node stays unconfigured."""
+        config = self._asked.config
+        self.get_logger().info(f"loading {config.model} on {config.device}")
+        start = time.monotonic()
+        try:
+            self._grounder = self._load(config)
+        except (GemError, OSError, RuntimeError) as error:  # RuntimeError: no memory on the GPU
+            self._failure = str(error).splitlines()[0]
+            self.get_logger().error(f"not configured: {self._failure}")
+            return FAILURE
+        self._failure = ""
+        where, seconds = self._grounder.device, time.monotonic() - start
+        self.get_logger().info(f"{config.model} ready on {where} after {seconds:.1f} s")
+        self._warn_of_unknown_words()
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Open the topics and start thinking."""
+        done = super().on_activate(state)  # publishers first: the worker announces the queries
+        if done == SUCCESS and self._grounder is not None:
+            self._worker = Worker(
+                self._grounder,
+                self._asked,
+                outputs=self._outputs,
+                observer=self._health,
+                read=self._inputs.read,
+                find_partners=self._inputs.find_partners,
+            )
+            self._worker.enabled = self._enabled
+            self._inputs.open(self._worker.put)
+        return done
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Close the topics and finish the image at hand."""
+        self._stop()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let the model go."""
+        self._grounder = None
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop thinking, whatever the state."""
+        self._stop()
+        return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop thinking; the node is unconfigured afterwards."""
+        self._stop()
+        self._grounder = None
+        return super().on_error(state)
+
+    def destroy_node(self) -> None:
+        """Stop thinking before the publishers go."""
+        self._stop()
+        super().destroy_node()
+
+    def _stop(self) -> None:
+        if self._worker:
+            self._inputs.close()
+            self._worker.stop()
+            self._dropped += self._worker.dropped
+            self._worker = None
+
+    def _autostart(self) -> None:
+        if self._start:
+            self.destroy_timer(self._start)
+            self._start = None
+            if self.trigger_configure() == SUCCESS:
+                self.trigger_activate()
+
+    # Queries and parameters: one state, whichever way it is changed
+
+    def _on_query(self, message: String) -> None:
+        try:
+            queries = parse_queries(message.data, self._asked.config.max_queries)
+        except GemError as error:
+            self.get_logger().warning(f"query refused: {error}")
+            return
+        self._set_queries([format_query(query) for query in queries])
+
+    def _set_queries(self, texts: list[str]) -> None:
+        self.set_parameters([parameters.to_ros("queries", texts)])
+
+    def _on_parameters(self, changes: list[Parameter]) -> None:
+        before = self._asked
+        config = parameters.changed(before.config, changes)
+        if config == before.config:
+            return
+        queries = parse_queries(config.queries, config.max_queries)
+        self._asked = Asked(before.epoch + (queries != before.queries), queries, config)
+        if queries != before.queries:
+            self._warn_of_unknown_words()
+        if self._worker:
+            self._worker.ask(self._asked)
+
+    def _warn_of_unknown_words(self) -> None:
+        if self._grounder is None:
+            return
+        for query in self._asked.queries:
+            if unknown := self._grounder.text.unknown_words(query.text):
+                known = f"model {self._asked.config.model!r} does not know"
+                self.get_logger().warning(f"query {query.text!r}: {known} {', '.join(map(repr, unknown))}")
+
+    # Services
+
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._enabled = bool(request.data)
+        if self._worker:
+            self._worker.enabled = self._enabled
+        response.success, response.message = True, "running" if self._enabled else "paused"
+        return response
+
+    def _on_clear(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._set_queries([])
+        response.success, response.message = True, "no queries"
+        return response
+
+    # Diagnostics
+
+    def _publish_diagnostics(self) -> None:
+        if self._worker is None and not self._failure:
+            return  # inactive it publishes nothing
+        now = time.monotonic()
+        if self._worker is None:
+            state = State(DiagnosticStatus.ERROR, f"not configured: {self._failure}")
+        elif not self._enabled:
+            state = State(DiagnosticStatus.OK, "paused")
+        else:
+            state = self._health.state(now)
+        config = self._asked.config
+        device = str(self._grounder.device) if self._grounder else config.device
+        values = self._health.values(now) | {
+            "dropped": str(self._dropped + (self._worker.dropped if self._worker else 0)),
+            "epoch": str(self._asked.epoch),
+            "model": config.model if config.model == BUNDLED else f"{config.model}/{config.pretrained}",
+            "device": device,
+        }
+        stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(diagnostic_array(stamp, self.get_fully_qualified_name(), device, state, values))

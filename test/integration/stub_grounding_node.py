@@ -1,0 +1,60 @@
+"""The real node in a process of its own, with a stub for the model: what is asked for is where the image is red.
+
+``STUB_SECONDS`` is how long it looks at an image.
+"""
+
+import os
+import sys
+import time
+
+import numpy as np
+
+from gem_ros.data import Grounding, PatchFeatures, Target
+from gem_ros.errors import ModelError
+from gem_ros.ros.main import main
+
+
+class Text:
+    def unknown_words(self, text):
+        return tuple(word for word in text.split() if word == "gleep")
+
+
+class StubGrounder:
+    device = "cpu"
+    text = Text()
+
+    def encode_image(self, rgb, *, config=None):
+        time.sleep(float(os.environ.get("STUB_SECONDS", "0.01")))
+        return PatchFeatures(rgb[::16, ::16], rgb.shape[:2])
+
+    def ground(self, features, queries, *, depth=None, camera=None, missing=None, config=None):
+        targets = []
+        for index, query in enumerate(queries):
+            if query.text == "crash":
+                raise ZeroDivisionError("the stub was told to crash")
+            reason = missing or ("no_depth_message" if depth is None else None)
+            if reason is None:
+                reason = "misaligned" if depth.shape != features.image_size else None
+            reason = reason or ("no_camera_info" if camera is None else "ok")
+            point = np.array([0.0, 0.0, float(depth[0, 0])]) if reason == "ok" else None
+            threshold = config.presence_threshold if query.threshold is None else query.threshold
+            found = 0.7 >= threshold
+            if not found:
+                reason, point = "absent", None
+            where = (5.0, 7.0) if found else None
+            targets.append(Target(query.text, index, found, 0.7, threshold, reason, where, None, None, point, None))
+        maps = np.full((len(queries), 2, 2), 0.25, np.float32)
+        size = features.image_size
+        return Grounding(
+            tuple(queries), tuple(targets), size, maps, lambda maps: np.full((len(maps), *size), 0.25, np.float32)
+        )
+
+
+def load(config):
+    if config.model == "missing":
+        raise ModelError("model 'missing': expected an architecture of open_clip")
+    return StubGrounder()
+
+
+if __name__ == "__main__":
+    sys.exit(main(load=load))
