@@ -48,9 +48,9 @@ def draw(rgb: Picture, grounding: Grounding, alpha: float = 0.5) -> Picture:
     pen = _Pen(picture)
     for target in found:
         pen.outline(target)
+    pen.list_missing([target for target in grounding.targets if not target.found])
     for target in found:
         pen.label(target)
-    pen.list_missing([target for target in grounding.targets if not target.found])
     return picture
 
 
@@ -82,15 +82,16 @@ class _Pen:
             cv2.drawMarker(self._picture, at, _WHITE, cv2.MARKER_CROSS, size, self._line, cv2.LINE_AA)
 
     def label(self, target: Target) -> None:
-        """What it is, how sure, how far; above the region, or where there is room near it."""
+        """What it is, how sure, how far; above the region, below it at the picture's top, beside other labels."""
         if target.pixel is None:
             return
         distance = "" if target.point is None else f"  {float(np.linalg.norm(target.point)):.2f} m"
         numbers = f" {target.score:.2f}{distance}"
         words, width, height = self._fit(target, numbers)
-        top = target.pixel[1] if target.region is None else float(np.flatnonzero(target.region.any(axis=1))[0])
+        rows = [round(target.pixel[1])] if target.region is None else np.flatnonzero(target.region.any(axis=1)).tolist()
         x = min(max(round(target.pixel[0] - width / 2), 0), max(self._width - width, 0))
-        self._box(words + numbers, x, self._free(x, round(top) - height - 6, width, height), colour(target.query_index))
+        y = rows[0] - height - 6 if rows[0] >= height + 6 else rows[-1] + 6
+        self._box(words + numbers, x, self._free(x, y, width, height), colour(target.query_index))
 
     def list_missing(self, missing: list[Target]) -> None:
         """Gray lines from the lower left corner upwards, as many as a third of the picture holds."""
@@ -130,12 +131,12 @@ class _Pen:
         for row in candidates:
             box = (x, row, x + width, row + height)
             if not any(_overlap(box, other) for other in self._taken):
-                self._taken.append(box)
                 return row
         return candidates[0]
 
     def _box(self, text: str, x: int, y: int, tone: Colour | None) -> None:
         width, height = self._size(text)
+        self._taken.append((x, y, x + width, y + height))
         window = self._picture[max(y, 0) : y + height, max(x, 0) : x + width]
         window[:] = (window * 0.25 + np.array(_DARK) * 0.75).astype(np.uint8)
         if tone is not None:
