@@ -1,0 +1,504 @@
+"""The node in its own process, spoken to over DDS as a robot's other nodes would."""
+
+import array
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+rclpy = pytest.importorskip("rclpy", reason="needs ROS 2 (pip install gem_ros[ros])")
+pytestmark = pytest.mark.dds
+
+STUB = Path(__file__).with_name("stub_grounding_node.py")
+FRAME = "camera_optical"
+SIZE = (48, 64)
+PATIENCE = 20.0  # s; machines that test are busy
+SILENCE = 0.6  # s in which nothing must come
+
+
+class Robot:
+    """A camera, a person who asks, and ears: one ROS node, spun only while it waits."""
+
+    def __init__(self, domain):
+        from diagnostic_msgs.msg import DiagnosticArray
+        from rclpy.executors import SingleThreadedExecutor
+        from rclpy.qos import DurabilityPolicy, QoSProfile
+        from rclpy.signals import SignalHandlerOptions
+        from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+        from std_msgs.msg import String
+
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context, domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
+        self.node = rclpy.create_node("robot", context=self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        create = self.node.create_publisher
+        self.image, self.depth = create(Image, "image", 1), create(Image, "depth", 1)
+        self.jpeg = create(CompressedImage, "camera/image/compressed", 1)
+        self.info, self.query = create(CameraInfo, "camera_info", 1), create(String, "query", 10)
+        self.results, self.queries, self.health, self.other = [], [], [], []
+        self.listen("/grounding/result", String, lambda m: self.results.append((time.time_ns(), json.loads(m.data))))
+        self.listen("/grounding/queries", String, lambda m: self.queries.append(json.loads(m.data)), latched)
+        self.listen("/diagnostics", DiagnosticArray, lambda m: self.health.append(m.status[0]))
+
+    def listen(self, topic, kind, heard, qos=50):
+        return self.node.create_subscription(kind, topic, heard, qos)
+
+    def close(self):
+        self.executor.shutdown()
+        self.node.destroy_node()
+        self.context.try_shutdown()
+
+    def wait(self, true, seconds=PATIENCE):
+        """Spin until ``true()``; its value."""
+        deadline = time.monotonic() + seconds
+        while not (value := true()) and time.monotonic() < deadline:
+            self.executor.spin_once(timeout_sec=0.02)
+        return value
+
+    def quiet(self):
+        """Spin while nothing should happen."""
+        self.wait(lambda: False, SILENCE)
+
+    def call(self, kind, service, **fields):
+        client = self.node.create_client(kind, service)
+        assert self.wait(client.service_is_ready), service
+        request = kind.Request()
+        for name, value in fields.items():
+            setattr(request, name, value)
+        future = client.call_async(request)
+        assert self.wait(future.done), service
+        self.node.destroy_client(client)
+        return future.result()
+
+    def state(self):
+        from lifecycle_msgs.srv import GetState
+
+        return self.call(GetState, "/grounding/get_state").current_state.label
+
+    def transition(self, number):
+        from lifecycle_msgs.msg import Transition
+        from lifecycle_msgs.srv import ChangeState
+
+        return self.call(ChangeState, "/grounding/change_state", transition=Transition(id=number)).success
+
+    def set(self, name, value):
+        """(successful, reason) of setting a parameter."""
+        from rcl_interfaces.srv import SetParameters
+        from rclpy.parameter import Parameter
+
+        message = Parameter(name, value=value).to_parameter_msg()
+        result = self.call(SetParameters, "/grounding/set_parameters", parameters=[message]).results[0]
+        return result.successful, result.reason
+
+    def get(self, name):
+        from rcl_interfaces.srv import GetParameters
+        from rclpy.parameter import parameter_value_to_python
+
+        return parameter_value_to_python(self.call(GetParameters, "/grounding/get_parameters", names=[name]).values[0])
+
+    def ask(self, text):
+        """Ask and wait until the node says that it looks for it; the epoch."""
+        from std_msgs.msg import String
+
+        self.wait(lambda: self.queries and self.query.get_subscription_count())
+        before = self.queries[-1]["epoch"]
+        self.query.publish(String(data=text))
+        assert self.wait(lambda: self.queries[-1]["epoch"] > before)
+        return self.queries[-1]["epoch"]
+
+    def see(self, *, depth=SIZE, info=SIZE, encoding="rgb8", frame=FRAME, depth_first=True):
+        """Publish one image with its partners; its stamp."""
+        stamp = time.time_ns()
+        partners = []
+        if depth:
+            partners.append((self.depth, depth_message(stamp, depth, frame)))
+        if info:
+            partners.append((self.info, info_message(stamp, info)))
+        picture = (self.image, image_message(stamp, encoding))
+        for publisher, message in [*partners, picture] if depth_first else [picture, *partners]:
+            publisher.publish(message)
+            time.sleep(0.005)
+        return stamp
+
+    def result_of(self, stamp, seconds=PATIENCE):
+        """The last result about the image of ``stamp``."""
+        found = lambda: [each for _, each in self.results if each["stamp"] == stamp]  # noqa: E731
+        self.wait(found, seconds)
+        return found()[-1] if found() else None
+
+
+def header(stamp, frame=FRAME):
+    from std_msgs.msg import Header
+
+    made = Header(frame_id=frame)
+    made.stamp.sec, made.stamp.nanosec = divmod(stamp, 1_000_000_000)
+    return made
+
+
+def image_message(stamp, encoding="rgb8"):
+    from sensor_msgs.msg import Image
+
+    made = Image(header=header(stamp), height=SIZE[0], width=SIZE[1], encoding=encoding, step=3 * SIZE[1])
+    made.data = array.array("B", bytes(3 * SIZE[0] * SIZE[1]))
+    return made
+
+
+def depth_message(stamp, size=SIZE, frame=FRAME):
+    from sensor_msgs.msg import Image
+
+    made = Image(header=header(stamp, frame), height=size[0], width=size[1], encoding="16UC1", step=2 * size[1])
+    made.data = array.array("B", np.full(size, 1500, np.uint16).tobytes())
+    return made
+
+
+def info_message(stamp, size=SIZE):
+    from sensor_msgs.msg import CameraInfo
+
+    k = [50.0, 0.0, 31.5, 0.0, 50.0, 23.5, 0.0, 0.0, 1.0]
+    return CameraInfo(header=header(stamp), height=size[0], width=size[1], distortion_model="plumb_bob", k=k)
+
+
+class Node:
+    """The node's process and its log."""
+
+    def __init__(self, log, domain, *arguments):
+        environment = os.environ | {
+            "ROS_DOMAIN_ID": str(domain),
+            "PYTHONPATH": os.pathsep.join([str(STUB.parents[2]), os.environ.get("PYTHONPATH", "")]),
+            "PYTHONUNBUFFERED": "1",
+        }
+        self._log = log
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, STUB, "--ros-args", *arguments],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+            )
+
+    @property
+    def log(self):
+        return self._log.read_text()
+
+    def end(self, number=signal.SIGINT):
+        """Send a signal; the exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+DOMAIN = 101 + os.getpid() % 60
+
+
+@pytest.fixture(scope="module")
+def robot():
+    robot = Robot(DOMAIN)
+    yield robot
+    robot.close()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory, robot):
+    node = Node(tmp_path_factory.mktemp("node") / "log", DOMAIN)
+    yield node
+    node.kill()
+
+
+@pytest.fixture
+def node(running, robot):
+    """The running node: active, asked for a cube and a door, nothing pending."""
+    assert robot.wait(lambda: robot.image.get_subscription_count() and robot.queries)
+    robot.ask("something else")
+    robot.ask("red cube; door:0.9")
+    robot.results.clear()
+    return running
+
+
+def texts(result):
+    return [target["query"] for target in result["targets"]]
+
+
+def test_an_image_with_depth_and_camera_info_gives_a_point_of_its_stamp(node, robot):
+    result = robot.result_of(robot.see())
+    assert result["frame_id"] == FRAME and result["epoch"] == robot.queries[-1]["epoch"]
+    cube, door = result["targets"]
+    assert (cube["query"], cube["found"], cube["reason"], cube["point"]) == ("red cube", True, "ok", [0.0, 0.0, 1.5])
+    assert (door["query"], door["found"], door["reason"], door["threshold"]) == ("door", False, "absent", 0.9)
+    assert 0 < result["latency_ms"] < 1e3 * PATIENCE
+
+
+def test_partners_that_come_after_the_image_are_waited_for(node, robot):
+    robot.see()
+    assert robot.result_of(robot.see(depth_first=False))["targets"][0]["reason"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("seen", "reason"),
+    [
+        ({"depth": None}, "no_depth_message"),
+        ({"depth": (24, 32)}, "misaligned"),
+        ({"frame": "other_camera"}, "misaligned"),
+        ({"info": None}, "no_camera_info"),
+    ],
+)
+def test_what_is_missing_is_said_and_never_blocks_the_2d_result(node, robot, seen, reason):
+    time.sleep(0.12)  # the last image's partners are too old now
+    target = robot.result_of(robot.see(**seen))["targets"][0]
+    assert (target["found"], target["reason"], target["point"]) == (True, reason, None)
+    assert target["pixel"] == [5.0, 7.0]
+
+
+def test_a_new_query_is_answered_at_once_without_a_new_image(node, robot):
+    stamp = robot.see()
+    assert robot.result_of(stamp)
+    epoch = robot.ask("blue mug")
+    assert robot.wait(lambda: robot.results[-1][1]["epoch"] == epoch)
+    assert robot.results[-1][1]["stamp"] == stamp
+    assert texts(robot.results[-1][1]) == ["blue mug"]
+    assert robot.results[-1][1]["targets"][0]["reason"] == "ok"
+
+
+def test_a_new_query_is_not_answered_on_old_features(node, robot):
+    assert robot.result_of(robot.see())
+    time.sleep(1.2)  # max_age is 1 s
+    robot.results.clear()
+    robot.ask("blue mug")
+    robot.quiet()
+    assert robot.results == []
+
+
+def test_labels_never_mix_while_queries_change_under_load(node, robot):
+    from std_msgs.msg import String
+
+    said = {}
+    ears = robot.listen("/grounding/queries", String, lambda m: said.update({json.loads(m.data)["epoch"]: m.data}))
+    robot.wait(lambda: False, 0.3)
+    for number in range(40):
+        robot.query.publish(String(data=f"thing {number}; other {number}"))
+        robot.see()
+        robot.wait(lambda: False, 0.01)
+    last = robot.see()
+    assert robot.result_of(last)
+    robot.node.destroy_subscription(ears)
+    checked = 0
+    for _, result in robot.results:
+        if result["epoch"] in said:
+            wanted = [each["query"] for each in json.loads(said[result["epoch"]])["queries"]]
+            assert texts(result) == wanted
+            checked += 1
+    assert checked > 10 and texts(robot.result_of(last)) == ["thing 39", "other 39"]
+
+
+def test_epochs_grow_with_changes_only(node, robot):
+    from std_msgs.msg import String
+
+    epoch = robot.queries[-1]["epoch"]
+    robot.query.publish(String(data=" red cube ;door:0.9; "))
+    robot.quiet()
+    assert robot.queries[-1]["epoch"] == epoch
+    assert robot.ask("red cube") == epoch + 1
+
+
+def test_an_empty_query_clears(node, robot):
+    epoch = robot.ask("")
+    assert robot.queries[-1]["queries"] == [] and robot.get("queries") == []
+    result = robot.result_of(robot.see())
+    assert (result["epoch"], result["targets"]) == (epoch, [])
+
+
+def test_topic_parameter_and_service_are_one_state(node, robot):
+    robot.ask("red ball:0.6; door")
+    assert robot.get("queries") == ["red ball:0.6", "door"]
+    assert robot.set("queries", ["green bottle"]) == (True, "")
+    assert robot.wait(lambda: robot.queries[-1]["queries"] == [{"query": "green bottle", "threshold": 0.5}])
+    from std_srvs.srv import Trigger
+
+    assert robot.call(Trigger, "/grounding/clear").success
+    assert robot.wait(lambda: robot.queries[-1]["queries"] == [])
+    assert robot.get("queries") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("presence_threshold", 1.5, "presence_threshold"),
+        ("min_depth", 20.0, "max_depth"),
+        ("queries", ["door:7"], "threshold in [0, 1]"),
+        ("queries", [str(number) for number in range(17)], "at most 16"),
+        ("model", "bundled", "read-only"),
+    ],
+)
+def test_a_bad_parameter_is_refused_with_its_reason(node, robot, name, value, reason):
+    before = robot.get(name)
+    successful, why = robot.set(name, value)
+    assert not successful and reason in why
+    assert robot.get(name) == before
+
+
+def test_a_threshold_set_at_run_time_counts_from_the_next_result(node, robot):
+    assert robot.set("presence_threshold", 1) == (True, "")  # as people type it
+    try:
+        assert robot.result_of(robot.see())["targets"][0]["reason"] == "absent"
+    finally:
+        assert robot.set("presence_threshold", 0.5)[0]
+
+
+def test_an_image_of_unknown_encoding_is_told_and_the_node_goes_on(node, robot):
+    stamp = robot.see(encoding="holographic")
+    assert robot.wait(lambda: robot.health and "holographic" in robot.health[-1].message)
+    assert robot.result_of(stamp, 0.0) is None
+    assert node.log.count("holographic") == 1
+    assert robot.result_of(robot.see())["targets"][0]["reason"] == "ok"
+
+
+def test_a_model_that_crashes_does_not_take_the_node_with_it(node, robot):
+    robot.ask("crash")
+    robot.see()
+    assert robot.wait(lambda: "ZeroDivisionError" in node.log)
+    robot.ask("door")
+    assert texts(robot.result_of(robot.see())) == ["door"]
+
+
+def test_an_unknown_word_is_named_once(node, robot):
+    robot.ask("red gleep")
+    assert robot.wait(lambda: "'gleep'" in node.log)
+
+
+def test_a_refused_query_changes_nothing(node, robot):
+    from std_msgs.msg import String
+
+    before = robot.queries[-1]
+    robot.query.publish(String(data="x" * 600))
+    assert robot.wait(lambda: "query refused" in node.log)
+    assert robot.queries[-1] == before
+
+
+def test_under_overload_results_stay_fresh_and_drops_are_counted(node, robot):
+    robot.ask("slow")
+    robot.results.clear()
+    end = time.monotonic() + 2.0
+    while time.monotonic() < end:  # some 50 Hz into 10 Hz
+        robot.see()
+        robot.wait(lambda: False, 0.005)
+    ages = sorted(arrival - result["stamp"] for arrival, result in robot.results)
+    assert len(ages) >= 5
+    assert ages[len(ages) // 2] < 0.25e9  # two looks of 0.1 s, and the way
+    robot.health.clear()
+    assert robot.wait(lambda: robot.health)
+    values = {each.key: each.value for each in robot.health[-1].values}
+    assert int(values["dropped"]) > 10
+    assert 100 <= float(values["latency_p95_ms"]) < 300
+
+
+def test_pausing_stops_and_resuming_starts_results(node, robot):
+    from std_srvs.srv import SetBool
+
+    assert robot.call(SetBool, "/grounding/enable", data=False).success
+    try:
+        stamp = robot.see()
+        robot.quiet()
+        assert robot.result_of(stamp, 0.0) is None
+    finally:
+        robot.call(SetBool, "/grounding/enable", data=True)
+    assert robot.result_of(robot.see())
+
+
+def test_every_output_carries_the_stamp_and_only_what_is_heard_is_made(node, robot):
+    from geometry_msgs.msg import PointStamped
+    from sensor_msgs.msg import CompressedImage, Image, PointCloud2
+
+    heard = {}
+    kinds = {"heatmap": Image, "segmentation": Image, "overlay": Image, "overlay/compressed": CompressedImage}
+    kinds |= {"target": PointStamped, "targets": PointCloud2, "rays": PointCloud2}
+    ears = [
+        robot.listen(f"/grounding/{name}", kind, lambda message, name=name: heard.setdefault(name, message))
+        for name, kind in kinds.items()
+    ]
+    robot.wait(lambda: False, 0.5)
+    stamp = robot.see()
+    assert robot.wait(lambda: len(heard) == len(kinds)), set(kinds) - set(heard)
+    for ear in ears:
+        robot.node.destroy_subscription(ear)
+    headers = [message.header for message in heard.values()]
+    assert {(each.frame_id, each.stamp.sec * 10**9 + each.stamp.nanosec) for each in headers} == {(FRAME, stamp)}
+    heatmap = np.frombuffer(heard["heatmap"].data, "<f4").reshape(SIZE)
+    assert (heatmap == 0.25).all() and heard["overlay"].encoding == "bgr8"
+    assert heard["target"].point.z == 1.5 and heard["targets"].width == 1
+
+
+def test_inactive_it_publishes_nothing_and_active_again_it_answers(node, robot):
+    from lifecycle_msgs.msg import Transition
+
+    assert robot.state() == "active"
+    assert robot.transition(Transition.TRANSITION_DEACTIVATE)
+    robot.results.clear()
+    robot.health.clear()
+    robot.see()
+    robot.wait(lambda: False, 1.3)
+    assert (robot.results, robot.health, robot.state()) == ([], [], "inactive")
+    assert robot.transition(Transition.TRANSITION_CLEANUP) and robot.transition(Transition.TRANSITION_CONFIGURE)
+    assert robot.transition(Transition.TRANSITION_ACTIVATE)
+    assert robot.wait(robot.image.get_subscription_count)
+    assert robot.result_of(robot.see())
+
+
+def test_compressed_images_arrive_by_the_remapped_base_name_and_sigint_ends_it_cleanly(tmp_path, robot):
+    from sensor_msgs.msg import CompressedImage
+
+    arguments = ["-r", "image:=camera/image", "-r", "__node:=second", "-p", "image_transport:=compressed"]
+    node = Node(tmp_path / "log", DOMAIN, *arguments, "-p", "queries:=[door]")
+    heard = []
+    try:
+        from std_msgs.msg import String
+
+        robot.listen("/second/result", String, lambda message: heard.append(json.loads(message.data)))
+        assert robot.wait(robot.jpeg.get_subscription_count), node.log
+        data = cv2.imencode(".jpg", np.zeros((*SIZE, 3), np.uint8))[1].tobytes()
+
+        def seen():
+            stamp = time.time_ns()
+            robot.jpeg.publish(CompressedImage(header=header(stamp), format="jpeg", data=array.array("B", data)))
+            return robot.wait(lambda: any(each["stamp"] == stamp for each in heard), 0.3)
+
+        deadline = time.monotonic() + PATIENCE
+        while not seen() and time.monotonic() < deadline:
+            pass
+        assert texts(heard[-1]) == ["door"]
+        assert node.end(signal.SIGINT) == 0
+        assert "Traceback" not in node.log
+    finally:
+        node.kill()
+
+
+def test_a_model_that_cannot_be_loaded_is_one_line_and_the_node_stays(tmp_path, robot):
+    node = Node(tmp_path / "log", DOMAIN, "-r", "__node:=third", "-p", "model:=missing")
+    try:
+        mine = lambda: [each for each in robot.health if each.name == "/third"]  # noqa: E731
+        assert robot.wait(mine) and "not configured: model 'missing'" in mine()[-1].message
+        assert mine()[-1].level == b"\2" and node.process.poll() is None
+        assert node.end(signal.SIGTERM) == 0
+        assert sum("[ERROR]" in line for line in node.log.splitlines()) == 1 and "Traceback" not in node.log
+    finally:
+        node.kill()
+
+
+@pytest.mark.parametrize("argument", ["max_depth:=-1", "queries:=[y]", "model:=3"])
+def test_a_bad_parameter_at_the_start_is_one_line_and_status_2(tmp_path, argument):
+    node = Node(tmp_path / "log", DOMAIN, "-p", argument)
+    try:
+        assert node.process.wait(PATIENCE) == 2
+        assert argument.partition(":")[0] in node.log and len(node.log.splitlines()) == 1
+    finally:
+        node.kill()
