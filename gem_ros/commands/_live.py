@@ -19,7 +19,7 @@ from gem_ros.errors import GemError
 from gem_ros.replay.session import Pass
 
 NODE = "/grounding"
-ACTIVE = 3  # lifecycle_msgs/msg/State.PRIMARY_STATE_ACTIVE
+UNCONFIGURED, ACTIVE = 1, 3  # lifecycle_msgs/msg/State.PRIMARY_STATE_...
 LAST_LINES = 8
 GRACE = 5.0  # s a process gets to end by itself after SIGINT
 
@@ -82,7 +82,7 @@ class Listener:
         import rclpy
         from lifecycle_msgs.srv import GetState
         from rclpy.executors import SingleThreadedExecutor
-        from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+        from rclpy.qos import DurabilityPolicy, QoSProfile
         from rclpy.signals import SignalHandlerOptions
         from sensor_msgs.msg import CompressedImage, Image
         from std_msgs.msg import String
@@ -90,7 +90,7 @@ class Listener:
         self.heard = Pass("", ())
         self.queries = ""
         self._context = rclpy.Context()
-        rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
+        rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         self._node = rclpy.create_node("gem_ros_demo", context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
@@ -98,10 +98,11 @@ class Listener:
         self._state = self._node.create_client(GetState, f"{NODE}/get_state")
         self._request = GetState.Request()
         self._answer: Any = None
+        self.refusals = 0  # how often the node said that it is not configured: while starting, or because it cannot be
         image_class = CompressedImage if image_type.endswith("CompressedImage") else Image
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         subscribe = self._node.create_subscription
-        subscribe(image_class, image_topic, self._on_image, qos_profile_sensor_data, raw=True)
+        subscribe(image_class, image_topic, self._on_image, 10, raw=True)
         subscribe(String, f"{NODE}/result", self._on_result, 50)
         subscribe(CompressedImage, f"{NODE}/overlay/compressed", self._on_overlay, 10)
         subscribe(String, f"{NODE}/queries", self._on_queries, latched)
@@ -120,7 +121,7 @@ class Listener:
         self._context.try_shutdown()
 
     def is_active(self) -> bool:
-        """Whether the grounding node said that it is active; asks again while it did not."""
+        """Whether the grounding node says that it is active; asks again while it does not."""
         if not self._state.service_is_ready():
             return False
         if self._answer is None:
@@ -128,7 +129,8 @@ class Listener:
         if not self._answer.done():
             return False
         answer, self._answer = self._answer.result(), None
-        return bool(answer is not None and answer.current_state.id == ACTIVE)
+        self.refusals += answer.current_state.id == UNCONFIGURED
+        return bool(answer.current_state.id == ACTIVE)
 
     def can_ask(self) -> bool:
         """Whether the grounding node listens to queries."""
@@ -149,12 +151,14 @@ class Listener:
         self.heard = Pass(title, queries)
         return self.heard
 
-    def _on_image(self, data: bytes) -> None:
-        seconds, nanoseconds = struct.unpack_from("<iI", data, 4)  # CDR of a message that starts with a header
-        self.heard.images.setdefault(seconds * 1_000_000_000 + nanoseconds, time.monotonic_ns())
+    # Times are those of DDS, when a message was received: Python may come to it later.
 
-    def _on_result(self, message: Any) -> None:
-        self.heard.results.append((time.monotonic_ns(), json.loads(message.data)))
+    def _on_image(self, data: bytes, info: dict[str, int]) -> None:
+        seconds, nanoseconds = struct.unpack_from("<iI", data, 4)  # CDR of a message that starts with a header
+        self.heard.images.setdefault(seconds * 1_000_000_000 + nanoseconds, info["received_timestamp"])
+
+    def _on_result(self, message: Any, info: dict[str, int]) -> None:
+        self.heard.results.append((info["received_timestamp"], json.loads(message.data)))
 
     def _on_overlay(self, message: Any) -> None:
         stamp = message.header.stamp

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rclpy.publisher import Publisher
 
 CLOCK_STEP = 0.01  # s of wall time between two /clock messages
-SETTLE = 0.3  # s between the first subscriber seen and playing: its other subscriptions follow at once
+SETTLE = 0.5  # s without a new subscription before playing: a node's subscriptions are found one by one
 DEPTH = 5  # messages a slow reliable subscriber may lag; best-effort ones match a reliable publisher too
 
 
@@ -65,9 +65,10 @@ def play(playback: Playback, progress: Callable[[float], None] = lambda share: N
     import rclpy
     from rclpy.signals import SignalHandlerOptions
 
-    # A context of its own, without rclpy's signal handlers: Ctrl-C arrives as KeyboardInterrupt, between messages.
+    # A context of its own: without our arguments, for rcl would read its own into them, and without rclpy's
+    # signal handlers, so that Ctrl-C arrives as KeyboardInterrupt, between messages.
     context = rclpy.Context()
-    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("gem_ros_player", context=context, start_parameter_services=False)
     try:
         publishers = _publishers(node, playback)
@@ -136,7 +137,11 @@ def _await_subscriber(publishers: Mapping[str, Publisher], playback: Playback) -
             names = ", ".join(each.topic_name for each in watched)
             raise BagError(f"play: expected a subscriber of {names} within {playback.wait:g} s, got none")
         time.sleep(0.02)
-    time.sleep(SETTLE if playback.wait > 0 else 0.0)
+    counts, since = [-1], time.monotonic()
+    while playback.wait > 0 and time.monotonic() < since + SETTLE:
+        now = [each.get_subscription_count() for each in publishers.values()]
+        counts, since = now, time.monotonic() if now != counts else since
+        time.sleep(0.02)
 
 
 def _play_once(

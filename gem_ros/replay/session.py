@@ -13,7 +13,7 @@ MS = 1e-6  # of a nanosecond
 
 @dataclass
 class Pass:
-    """One pass over a recording with the same ``queries`` all along; times are monotonic ns of the listener.
+    """One pass over a recording with the same ``queries`` all along; times are ns of the listener's clock.
 
     ``images``: stamp -> arrival of the played image; ``results``: (arrival, ``~/result``) in order of
     arrival; ``overlays``: stamp -> the node's JPEG file.
