@@ -1,0 +1,67 @@
+"""The grounding node on a camera's topics: ros2 launch gem_ros grounding.launch.py image:=/camera/color/image_raw"""
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.conditions import IfCondition
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from gem_ros.resources import dds_environment, resource
+
+# name: (default, help)
+ARGUMENTS = {
+    "image": ("image", "colour image topic; with image_transport:=compressed its base name, without /compressed"),
+    "camera_info": ("camera_info", "the colour camera's sensor_msgs/CameraInfo"),
+    "depth": ("depth", "depth image topic, registered to the colour image"),
+    "query": ("query", "std_msgs/String: what to look for, several separated by ';'"),
+    "params_file": (str(resource("config/grounding.yaml")), "parameters of the node"),
+    "model": ("", "open_clip architecture, or bundled; empty: as the params_file says"),
+    "pretrained": ("", "open_clip tag or path of a weights file; empty: as the params_file says"),
+    "device": ("", "auto, cpu, cuda or cuda:N; empty: as the params_file says"),
+    "image_transport": ("", "raw or compressed; empty: as the params_file says"),
+    "depth_transport": ("", "raw or compressed; empty: as the params_file says"),
+    "namespace": ("", "of the node and its topics"),
+    "use_sim_time": ("false", "take time from /clock"),
+    "rviz": ("false", "show what is found in RViz"),
+    "log_level": ("info", "debug, info, warn, error or fatal"),
+}
+TOPICS = ("image", "camera_info", "depth", "query")
+OVERRIDES = ("model", "pretrained", "device", "image_transport", "depth_transport")
+
+
+def start(context: LaunchContext) -> list[Node]:
+    """The node, with what the arguments say; an empty one says nothing."""
+    values = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    overrides = {name: values[name] for name in OVERRIDES if values[name]}
+    overrides["use_sim_time"] = values["use_sim_time"].lower() in ("true", "1")
+    remappings = [(name, values[name]) for name in TOPICS if values[name] != name]
+    node = Node(
+        package="gem_ros",
+        executable="grounding_node",
+        name="grounding",
+        namespace=values["namespace"],
+        parameters=[values["params_file"], overrides],
+        remappings=remappings,
+        arguments=["--ros-args", "--log-level", values["log_level"]],
+        output="screen",
+    )
+    rviz = Node(
+        package="rviz2",
+        executable="rviz2",
+        name="rviz2",
+        namespace=values["namespace"],
+        arguments=["-d", str(resource("config/grounding.rviz"))],
+        parameters=[{"use_sim_time": overrides["use_sim_time"]}],
+        condition=IfCondition(LaunchConfiguration("rviz")),
+    )
+    return [node, rviz]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Arguments, the shared-memory profile (unless the user has chosen one), the node."""
+    declared = [
+        DeclareLaunchArgument(name, default_value=default, description=text)
+        for name, (default, text) in ARGUMENTS.items()
+    ]
+    profile = [SetEnvironmentVariable(name, value) for name, value in dds_environment().items()]
+    return LaunchDescription([*declared, *profile, OpaqueFunction(function=start)])
