@@ -1,12 +1,12 @@
 """The grounding node on a camera's topics: ros2 launch gem_ros grounding.launch.py image:=/camera/color/image_raw"""
 
-from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from gem_ros.resources import dds_environment, resource
+from launch import LaunchContext, LaunchDescription
 
 # name: (default, help)
 ARGUMENTS = {
@@ -26,6 +26,7 @@ ARGUMENTS = {
     "log_level": ("info", "debug, info, warn, error or fatal"),
 }
 TOPICS = ("image", "camera_info", "depth", "query")
+SHOWN = ("grounding/overlay", "grounding/markers", "grounding/target")
 OVERRIDES = ("model", "pretrained", "device", "image_transport", "depth_transport")
 
 
@@ -49,7 +50,7 @@ def start(context: LaunchContext) -> list[Node]:
         package="rviz2",
         executable="rviz2",
         name="rviz2",
-        namespace=values["namespace"],
+        remappings=[(f"/{topic}", topic) for topic in SHOWN],  # into the namespace
         arguments=["-d", str(resource("config/grounding.rviz"))],
         parameters=[{"use_sim_time": overrides["use_sim_time"]}],
         condition=IfCondition(LaunchConfiguration("rviz")),

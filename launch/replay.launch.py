@@ -4,7 +4,6 @@ Without arguments it plays the sample recording. The player waits until the node
 `ros2 bag play` cannot; to play with that instead: player:=false.
 """
 
-from launch import LaunchContext, LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
     ExecuteProcess,
@@ -14,8 +13,10 @@ from launch.actions import (
 )
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
+from launch_ros.substitutions import ExecutableInPackage
 
 from gem_ros.resources import dds_environment, resource
+from launch import LaunchContext, LaunchDescription
 
 # name: (default, help); the topics are those of the sample recording
 ARGUMENTS = {
@@ -51,8 +52,8 @@ def play(context: LaunchContext) -> list[ExecuteProcess]:
     image = values["image"] + ("/compressed" if values["image_transport"] == "compressed" else "")
     options = ["--clock", "--rate", values["rate"], "--wait", PATIENCE, "--wait-topic", image]
     options += ["--loop"] if is_true(values["loop"]) else []
-    command = ["ros2", "run", "gem_ros", "gem-ros", "play", values["bag"], *options]
-    return [ExecuteProcess(cmd=command, output="screen")]
+    player = ExecutableInPackage("gem-ros", "gem_ros")
+    return [ExecuteProcess(cmd=[player, "play", values["bag"], *options], output="screen")]
 
 
 def is_true(text: str) -> bool:
