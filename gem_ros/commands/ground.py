@@ -1,0 +1,160 @@
+"""``gem-ros ground``: things named in words, found in a picture of one's own."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gem_ros.errors import DecodeError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from gem_ros.config import Config
+    from gem_ros.data import CameraIntrinsics, Grounding, Query, Target
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``gem-ros ground``."""
+    parser.add_argument("image", type=Path, help="picture: JPEG, PNG or whatever else OpenCV reads")
+    parser.add_argument("queries", nargs="+", metavar="QUERY", help="'red mug', or 'red mug:0.6' for a threshold")
+    parser.add_argument("--depth", type=Path, help="depth of the same size: 16-bit PNG in mm, or .npy in m")
+    parser.add_argument(
+        "--intrinsics", nargs=4, type=float, metavar=("FX", "FY", "CX", "CY"), help="pinhole camera in px, for 3D"
+    )
+    parser.add_argument("--model", default="bundled", help="open_clip architecture (default: bundled)")
+    parser.add_argument("--pretrained", help="open_clip tag or weights file (default: openai; unused by bundled)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    parser.add_argument("--threshold", type=float, help="score from which a thing counts as in view")
+    parser.add_argument("--output", type=Path, help="where the picture with the answer goes (default: none)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Answer and print; :class:`GemError` says in a line what cannot be used. Found or not, the status is 0."""
+    # What can be wrong is read before anything that takes time is loaded.
+    config = _config(args)
+    queries = _queries(args.queries, config.max_queries)
+    rgb = _read_image(args.image)
+    depth = _read_depth(args.depth) if args.depth else None
+
+    from gem_ros.messages.encode import result
+    from gem_ros.pipeline import Grounder
+
+    grounder = Grounder.load(config=config)
+    grounding = grounder.ground(
+        grounder.encode_image(rgb), queries, depth=depth, camera=_camera(args.intrinsics, rgb.shape)
+    )
+    if args.output:
+        _write_picture(args.output, rgb, grounding)
+    if args.json:
+        print(json.dumps(result(grounding, 0, "", 0, 0.0)["targets"]))
+    else:
+        _show(grounding)
+    return 0
+
+
+def _config(args: argparse.Namespace) -> Config:
+    from gem_ros.config import replace
+    from gem_ros.models import default_config
+
+    given = {"pretrained": args.pretrained, "device": args.device, "presence_threshold": args.threshold}
+    return replace(default_config(args.model), {name: value for name, value in given.items() if value is not None})
+
+
+def _queries(texts: list[str], most: int) -> tuple[Query, ...]:
+    """What is asked for; an empty text is refused here, where it can only be a slip."""
+    from gem_ros.queries import SEPARATOR, parse_queries, parse_query
+
+    for text in texts:
+        parse_query(text.replace(SEPARATOR, " "))
+    return parse_queries(texts, most)
+
+
+def _read(path: Path, flags: int) -> npt.NDArray[Any]:
+    """A picture as OpenCV reads it; cv2.imread itself would only warn, and not open every path."""
+    import cv2
+    import numpy as np
+
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DecodeError(f"{path}: expected a picture, got: {error.strerror}") from error
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    except cv2.error:  # sizes that OpenCV refuses
+        picture = None
+    if picture is None:
+        raise DecodeError(f"{path}: expected a picture such as JPEG or PNG, got something else or a damaged file")
+    return np.asarray(picture)
+
+
+def _read_image(path: Path) -> npt.NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB, turned as its camera was held."""
+    import cv2
+    import numpy as np
+
+    return np.asarray(cv2.cvtColor(_read(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _read_depth(path: Path) -> npt.NDArray[np.float32]:
+    """(H, W) float32 m, NaN where invalid."""
+    import cv2
+    import numpy as np
+
+    if path.suffix == ".npy":
+        try:
+            depth = np.load(path, allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise DecodeError(f"{path}: expected a numpy array of metres, got: {error}") from error
+        if depth.ndim != 2 or not np.issubdtype(depth.dtype, np.floating):
+            raise DecodeError(
+                f"{path}: expected a (height, width) array of float metres, got {depth.dtype} {depth.shape}"
+            )
+        return np.where(np.isfinite(depth) & (depth > 0), depth, np.nan).astype(np.float32)
+    depth = _read(path, cv2.IMREAD_UNCHANGED)
+    if depth.dtype != np.uint16 or depth.ndim != 2:
+        raise DecodeError(f"{path}: expected one 16-bit channel of millimetres, got {depth.dtype} {depth.shape}")
+    return np.where(depth > 0, depth / np.float32(1000), np.float32(np.nan)).astype(np.float32)
+
+
+def _camera(values: list[float] | None, shape: tuple[int, ...]) -> CameraIntrinsics | None:
+    from gem_ros.data import CameraIntrinsics
+
+    return None if values is None else CameraIntrinsics(shape[1], shape[0], *values)
+
+
+def _write_picture(path: Path, rgb: npt.NDArray[np.uint8], grounding: Grounding) -> None:
+    import cv2
+
+    from gem_ros.messages.overlay import draw
+
+    try:
+        written = cv2.imwrite(str(path), draw(rgb, grounding))
+    except cv2.error:  # no such format
+        written = False
+    if not written:
+        raise DecodeError(f"--output {path}: expected a place that can be written, ending in .png or .jpg")
+
+
+def _show(grounding: Grounding) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table()
+    for name in ("query", "in view", "score", "pixel (u, v)", "point (x, y, z) m", "reason"):
+        table.add_column(name, no_wrap=True)
+    for target in grounding.targets:
+        table.add_row(*_row(target), style=None if target.found else "dim")
+    Console().print(table)
+
+
+def _row(target: Target) -> tuple[str, ...]:
+    from rich.markup import escape
+
+    pixel = "" if target.pixel is None else ", ".join(f"{each:.0f}" for each in target.pixel)
+    point = "" if target.point is None else ", ".join(f"{each:.3f}" for each in target.point)
+    return escape(target.query), "yes" if target.found else "no", f"{target.score:.2f}", pixel, point, target.reason
