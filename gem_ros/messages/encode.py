@@ -199,7 +199,7 @@ class Encoder:
         made = self._class(kind)
         if dataclasses.is_dataclass(made):  # rosbags' classes know no defaults
             for each in dataclasses.fields(made):
-                if each.name not in fields:
+                if each.name not in fields and each.default is dataclasses.MISSING:  # constants have one
                     fields[each.name] = self._zero(str(each.type))
             return made(**fields)
         message = made()
