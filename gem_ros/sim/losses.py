@@ -59,18 +59,27 @@ def patch_loss(logits: Tensor, truth: Truth) -> Tensor:
 
 
 def class_loss(logits: Tensor, truth: Truth) -> Tensor:
-    """On object patches: the kind among prompts of the same colour, and the colour among the same kind.
+    """On objects: the kind among prompts of the same colour, and the colour among the same kind.
 
-    Without the first, shape is not learned: colour comes first and explains most.
+    Asked of every patch and of the mean over each object's patches. Without the kind's part, shape is not
+    learned: colour comes first and explains most.
     """
-    owner = truth.patches[..., :PAIRS] == 1
+    owner = (truth.patches[..., :PAIRS] == 1).float()  # (B, P, 120)
     single = owner.sum(dim=-1) == 1
-    chosen = logits[..., :PAIRS][single].unflatten(-1, (len(KINDS), len(COLOURS)))  # (n, kinds, colours)
-    if not len(chosen):
+    count = owner.sum(dim=1)  # (B, 120)
+    pooled = owner.transpose(1, 2) @ logits[..., :PAIRS] / count.clamp(min=1)[..., None]  # (B, 120, 120)
+    each = _named(logits[..., :PAIRS][single], owner[single].argmax(dim=-1))
+    whole = _named(pooled[count > 0], (count > 0).nonzero()[:, 1])
+    return each + whole
+
+
+def _named(logits: Tensor, label: Tensor) -> Tensor:
+    """(n, 120) logits of things that are ``label`` (n,): cross-entropy of the kind, half that of the colour."""
+    if not len(label):
         return logits.sum() * 0
-    label = owner[single].float().argmax(dim=-1)
+    grid = logits.unflatten(-1, (len(KINDS), len(COLOURS)))
     kind, colour, row = label // len(COLOURS), label % len(COLOURS), torch.arange(len(label), device=label.device)
-    return F.cross_entropy(chosen[row, :, colour], kind) + 0.5 * F.cross_entropy(chosen[row, kind], colour)
+    return F.cross_entropy(grid[row, :, colour], kind) + 0.5 * F.cross_entropy(grid[row, kind], colour)
 
 
 def pointing_loss(logits: Tensor, truth: Truth) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,9 @@ import numpy.typing as npt
 
 from gem_ros.data import CameraIntrinsics
 from gem_ros.errors import SimulationError
-from gem_ros.sim.scene import BACKGROUND_ID, Scene, build
+from gem_ros.sim.scene import BACKGROUND_ID, BUFFER, Scene, build
+
+BACKENDS = ("egl", "osmesa")
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,19 +31,15 @@ class Renderer:
     """Renders scenes at one size; raises :class:`SimulationError` where MuJoCo has no way to render."""
 
     def __init__(self, width: int, height: int, shadow_size: int = 1024, samples: int = 0) -> None:
-        os.environ.setdefault("MUJOCO_GL", "egl")
         try:
             import mujoco
-            from mujoco import gl_context
-
-            self._gl = gl_context.GLContext(1280, 960)
-            self._gl.make_current()
-        except Exception as error:  # each backend raises its own kinds: ImportError, RuntimeError, AttributeError
+        except ImportError as error:
             raise SimulationError(
-                f"simulation: expected MuJoCo with EGL or OSMesa, got {type(error).__name__}: {error}; "
-                "pip install 'gem_ros[sim]', apt install libegl1 libgl1-mesa-dri, or set MUJOCO_GL=osmesa"
+                f"simulation: expected MuJoCo, got {error}; install it with: pip install 'gem_ros[sim]'"
             ) from error
         self._mujoco = mujoco
+        self._gl = _offscreen_context()
+        self._gl.make_current()
         self.width, self.height = width, height
         self._quality = (shadow_size, samples)
         self._context: Any = None
@@ -130,3 +129,17 @@ class Renderer:
             if geom.segid >= 0 and geom.objtype == geom_type:
                 table[geom.segid + 1] = self._labels[geom.objid]
         return table[np.clip(segment, 0, self._scene.ngeom)]
+
+
+def _offscreen_context() -> Any:
+    """A GL context without a window: EGL, else OSMesa; ``MUJOCO_GL`` names the only one to try."""
+    failures = []
+    for name in (os.environ.get("MUJOCO_GL"),) if os.environ.get("MUJOCO_GL") in BACKENDS else BACKENDS:
+        try:
+            return importlib.import_module(f"mujoco.{name}").GLContext(*BUFFER)
+        except Exception as error:  # each backend fails in its own way: ImportError, RuntimeError, AttributeError
+            failures.append(f"{name}: {error}")
+    raise SimulationError(
+        f"simulation: expected EGL or OSMesa to render with, got {'; '.join(failures)}; "
+        "on Debian and Ubuntu: apt install libegl1 libgl1-mesa-dri"
+    )

@@ -19,6 +19,7 @@ from gem_ros.sim.vocabulary import COLOURS, KINDS, sample_colour
 Array = npt.NDArray[np.float64]
 RGB = tuple[float, float, float]
 BACKGROUND_ID = {"floor": 250, "wall": 251, "table top": 252, "sky": 253, "other": 254}
+BUFFER = (1280, 960)  # px, width and height of the largest picture that can be rendered
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def build(scene: Scene, shadow_size: int = 1024, samples: int = 0) -> Any:
     import mujoco
 
     spec = mujoco.MjSpec()
-    spec.visual.global_.offwidth, spec.visual.global_.offheight = 1280, 960
+    spec.visual.global_.offwidth, spec.visual.global_.offheight = BUFFER
     spec.visual.quality.shadowsize, spec.visual.quality.offsamples = shadow_size, samples
     spec.visual.headlight.ambient = [scene.ambient] * 3
     spec.visual.headlight.diffuse = [scene.headlight] * 3

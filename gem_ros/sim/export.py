@@ -1,0 +1,109 @@
+"""From a training checkpoint to the bundled model: weights, and a card with what was measured.
+
+``python -m gem_ros.sim.export runs/bundled/checkpoint.pt`` chooses input size and GEM's blocks and
+iterations on calibration scenes, fits relevancy and presence there, and writes both files into
+``gem_ros/models``. The held-out scenes are only looked at afterwards, for the numbers on the card.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+
+from gem_ros.core.pretrained import save_bundled
+from gem_ros.core.text import TEMPLATES
+from gem_ros.models import BUNDLED, FOLDER, ModelCard, Presence, Relevancy, default_config, load_card
+from gem_ros.pipeline import Grounder
+from gem_ros.sim.held_out import CALIBRATION_SEED, answers, best_iou, fit_presence, method_numbers, numbers
+from gem_ros.sim.prompts import vocabulary
+from gem_ros.sim.train import ARCHITECTURE, BLOCKS, MEAN, STD
+
+SIZES = (320, 384, 448, 512)
+NAME = BUNDLED
+
+
+def averaged_clip(checkpoint: Path) -> tuple[Any, list[int], float]:
+    """(CLIP with the averaged weights and open_clip's full token table, token ids in use, logit scale)."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    weights = {name.removeprefix("module."): value for name, value in state["average"].items() if name != "n_averaged"}
+    clip = open_clip.CLIP(**ARCHITECTURE, init_logit_bias=0.0)
+    rows: torch.Tensor = state["rows"]
+    table = torch.zeros_like(clip.token_embedding.weight)
+    table[rows] = weights["token_embedding.weight"]
+    clip.load_state_dict({**weights, "token_embedding.weight": table})
+    return clip, rows.tolist(), float(weights["logit_scale"].exp())
+
+
+def write_card(card: ModelCard) -> None:
+    """Write ``card`` beside its weights; models read from now on see it."""
+    path = FOLDER / f"{card.name}.json"
+    path.write_text(json.dumps(dataclasses.asdict(card), indent=1) + "\n", encoding="utf-8")
+    load_card.cache_clear()
+
+
+def choose(card: ModelCard, scenes: int) -> ModelCard:
+    """The card with the input size, blocks and iterations of best pointing accuracy on calibration scenes."""
+    tried: dict[str, float] = {}
+    options = [(size, BLOCKS, 1) for size in SIZES]
+    best: tuple[float, tuple[int, int, int]] = (-1.0, options[0])
+    while options:
+        size, blocks, iterations = options.pop(0)
+        defaults = {"image_size": size, "gem.blocks": blocks, "gem.iterations": iterations}
+        write_card(dataclasses.replace(card, defaults=defaults))
+        grounder = Grounder.load(BUNDLED)
+        score = numbers(answers(grounder, CALIBRATION_SEED, scenes), card.presence)["pointing"]
+        tried[f"{size} px, {blocks} blocks, {iterations} iterations"] = score
+        print(f"{size} px, {blocks} blocks, {iterations} iterations: pointing {score:.3f}", flush=True)
+        best = max(best, (score, (size, blocks, iterations)))
+        if not options and len(tried) == len(SIZES):  # the size is chosen: now the rest at that size
+            options = [(best[1][0], b, k) for b, k in ((1, 1), (3, 1), (2, 0), (2, 2))]
+    size, blocks, iterations = best[1]
+    chosen = {"image_size": size, "gem.blocks": blocks, "gem.iterations": iterations}
+    return dataclasses.replace(card, defaults=chosen, numbers={"pointing_on_calibration_scenes": tried})
+
+
+def calibrate(card: ModelCard, scale: float, scenes: int) -> ModelCard:
+    """Relevancy 0.5 where the mask's edge is best, and presence by a logistic fit."""
+    write_card(card)
+    grounder = Grounder.load(BUNDLED)
+    found = answers(grounder, CALIBRATION_SEED + 1, scenes)
+    _, edge = best_iou(found, grounder)
+    relevancy = Relevancy("sigmoid", round(scale, 4), round(-scale * edge, 4))
+    return dataclasses.replace(card, relevancy=relevancy, presence=fit_presence(found))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--scenes", type=int, default=300)
+    arguments = parser.parse_args()
+    clip, rows, scale = averaged_clip(arguments.checkpoint)
+    tokenizer = open_clip.SimpleTokenizer(context_length=clip.context_length)
+    templates = [template.format("") for names in TEMPLATES.values() for template in names]
+    used = set(rows) | set(torch.unique(tokenizer(templates)).tolist())
+    sha256 = save_bundled(clip, used, FOLDER / f"{NAME}.safetensors")
+    card = ModelCard(
+        NAME,
+        architecture={**ARCHITECTURE, "init_logit_bias": 0.0},
+        preprocess={"mean": MEAN, "std": STD, "interpolation": "bilinear"},
+        vocabulary=vocabulary(),
+        presence=Presence("cosine"),
+        relevancy=Relevancy("sigmoid", scale, 0.0),
+        sha256=sha256,
+    )
+    card = choose(card, arguments.scenes // 2)
+    card = calibrate(card, scale, arguments.scenes)
+    write_card(card)
+    measured = method_numbers(arguments.scenes)
+    write_card(dataclasses.replace(card, numbers={**card.numbers, "held_out_scenes": arguments.scenes, **measured}))
+    print(f"{default_config(BUNDLED).image_size} px; presence {card.presence}; relevancy {card.relevancy}")
+
+
+if __name__ == "__main__":
+    main()
