@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from gem_ros.replay import pictures
 from gem_ros.replay.observations import CameraTopics, read_observations
 from gem_ros.replay.plot import write_plot
@@ -22,6 +20,7 @@ from gem_ros.replay.truth import Truth
 
 SHEET = (4, 3, 1)  # frames of each pass on the contact sheet, evenly spaced in time
 COLUMNS = 4
+MOST_NAMED = 4  # queries that fit under a frame by name
 TARGET_COLUMNS = (
     *("pass", "stamp_ns", "query", "found", "score", "threshold", "reason"),
     *("u", "v", "x", "y", "z", "visible", "hit", "error_m"),
@@ -96,28 +95,32 @@ def frames(each: Pass, scored: Sequence[Scored], truth: Truth) -> Iterator[pictu
 
 
 def frame(overlay: bytes, answers: Sequence[Scored], truth: Truth) -> pictures.Picture:
-    """One overlay with its caption; the outline is the truth of all that was asked."""
+    """One overlay with its caption; where one thing was asked, its truth is outlined."""
     picture = pictures.read_jpeg(overlay)
-    mask = np.zeros(picture.shape[:2], bool)
-    for each in answers:
-        for sighting in truth.visible(each.answer.stamp, each.answer.query):
-            mask |= sighting.mask
-    return pictures.captioned(pictures.outlined(picture, mask), *caption(answers))
+    if len(answers) == 1:
+        for sighting in truth.visible(answers[0].answer.stamp, answers[0].answer.query):
+            picture = pictures.outlined(picture, sighting.mask)
+    return pictures.captioned(picture, *caption(answers))
 
 
 def caption(answers: Sequence[Scored]) -> tuple[str, str, tuple[int, int, int]]:
     """Title, line and colour under a frame: what was asked, what was answered, whether that is right."""
+    names = [each.answer.query for each in answers]
     if len(answers) == 1:
-        return f'"{answers[0].answer.query}"', _said(answers[0]), _colour(answers)
+        return f'"{names[0]}"', _said(answers[0]), _colour(answers)
     seen = [each for each in answers if each.in_view]
     mistaken = [each.answer.query for each in answers if each.answer.found and each.visible == 0]
     if seen:
-        line = f"found {sum(each.answer.found for each in seen)} of {len(seen)} in view"
+        line = f"{sum(map(_is_right, seen))} of {len(seen)} in view found and pointed at"
     else:
         line = "none in view" if mistaken else "none in view, none found"
     if mistaken:
-        line += f", and by mistake {', '.join(mistaken)}"
-    return "; ".join(each.answer.query for each in answers), line, _colour(answers)
+        line += f", by mistake {', '.join(mistaken)}"
+    return "; ".join(names) if len(names) <= MOST_NAMED else f"{len(names)} queries at once", line, _colour(answers)
+
+
+def _is_right(each: Scored) -> bool:
+    return each.answer.found and each.hit if each.in_view else not each.answer.found
 
 
 def _said(each: Scored) -> str:
@@ -134,8 +137,7 @@ def _said(each: Scored) -> str:
 def _colour(answers: Sequence[Scored]) -> tuple[int, int, int]:
     """Green where every clear case is right, red where one is wrong, grey where nothing is clear."""
     clear = [each for each in answers if each.in_view or each.visible == 0]
-    right = [each.answer.found and each.hit if each.in_view else not each.answer.found for each in clear]
-    return pictures.NEUTRAL if not clear else pictures.GOOD if all(right) else pictures.BAD
+    return pictures.NEUTRAL if not clear else pictures.GOOD if all(map(_is_right, clear)) else pictures.BAD
 
 
 def chosen_frames(

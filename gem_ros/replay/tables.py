@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -24,13 +25,13 @@ def show(report: Report) -> None:
 
 def queries_table(report: Report) -> Table:
     """One row per query and pass."""
-    table = Table(title="Answers against the truth", title_justify="left", caption_justify="left")
+    table = Table(title="Answers against the truth", box=SIMPLE_HEAD, title_justify="left", caption_justify="left")
     table.caption = (
         f"in view: images in which it fills at least {IN_VIEW:.0%}; found and pointing are shares of those.\n"
         "3D error: from the answered point to the nearest visible surface point, where found.\n"
         "found when absent: share of the images that show nothing of it."
     )
-    table.add_column("query")
+    table.add_column("query", no_wrap=True)
     for name in ("in view", "found", "pointing", "3D error\nmedian", "\np90", "found when\nabsent"):
         table.add_column(name, justify="right")
     for group in report.verdicts:
@@ -41,22 +42,20 @@ def queries_table(report: Report) -> Table:
 
 
 def _row(each: Verdict) -> list[str]:
-    never = each.in_view == 0
-    verdict = f"{_percent(each.mistaken)}" if each.out_of_view else "-"
     return [
-        each.query + (" (absent)" if never else ""),
+        each.query,
         str(each.in_view),
         _percent(each.found),
         _percent(each.pointing),
         _centimetres(each.error.median),
         _centimetres(each.error.p90),
-        verdict,
+        _percent(each.mistaken),
     ]
 
 
 def timing_table(timing: Timing) -> Table:
     """Rates and delays."""
-    table = Table(title="Timeliness", title_justify="left", show_header=False, caption_justify="left")
+    table = Table(title="Timeliness", box=SIMPLE_HEAD, title_justify="left", show_header=False, caption_justify="left")
     table.caption = (
         "latency: from the image's arrival to its answer's, both at an outside subscriber over DDS.\n"
         "age: latency in inference times, that is, in the node's median time for one image."
