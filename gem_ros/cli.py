@@ -15,6 +15,7 @@ from importlib import import_module
 from gem_ros import __version__
 from gem_ros.errors import GemError
 
+DESCRIPTION = "Say what you are looking for; the robot gets where it is, in 3D."
 COMMANDS = {
     "demo": "run the real node on the sample recording, and draw and measure what it finds",
     "ground": "find things in a picture of your own",
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    parser = argparse.ArgumentParser(prog="gem-ros", description=import_module("gem_ros").__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="gem-ros", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"gem_ros {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():

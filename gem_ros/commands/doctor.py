@@ -116,7 +116,7 @@ def _ros() -> Iterator[Finding]:
             fix = f"ROS 2 {distribution} is sourced, but this Python is not the one it was built for: {sys.executable}"
         yield Finding("rclpy", "problem" if distribution else "note", _first_line(error), fix)
         return
-    yield Finding("rclpy", "ok", f"{distribution or 'wheels'}, {Path(rclpy.__file__).parent}")
+    yield Finding("rclpy", "ok", f"{distribution or 'wheels'}, {Path(str(rclpy.__file__)).parent}")
     for name, needed in (("cv_bridge", "not needed"), ("vision_msgs", "~/detections is off"), ("tf2_ros", "no TF")):
         try:
             importlib.import_module(name)
@@ -138,12 +138,9 @@ def _shared_memory() -> Iterator[Finding]:
         yield Finding("Fast DDS profile", "problem", f"{profile}: {error.strerror}", fix)
         return
     largest = max(map(int, sizes), default=0)
-    fix = (
-        "" if largest >= ROOMY else "images may be lost between processes: take config/fastdds.xml's segment_size over"
-    )
-    yield Finding(
-        "Fast DDS profile", "note" if fix else "ok", f"{profile or 'none'}, {largest / 2**20:.0f} MiB segment", fix
-    )
+    found = f"{profile or 'none'}, {largest / 2**20:.0f} MiB segment"
+    fix = "" if largest >= ROOMY else "images may be lost on the way: take the segment_size of config/fastdds.xml over"
+    yield Finding("Fast DDS profile", "note" if fix else "ok", found, fix)
     if Path("/dev/shm").is_dir():
         free = shutil.disk_usage("/dev/shm").free
         fix = "" if free >= 4 * ROOMY else "give it more: docker run --shm-size=512m, or --ipc=host"

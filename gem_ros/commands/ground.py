@@ -114,17 +114,20 @@ def _read_depth(path: Path) -> npt.NDArray[np.float32]:
             raise DecodeError(
                 f"{path}: expected a (height, width) array of float metres, got {depth.dtype} {depth.shape}"
             )
-        return np.where(np.isfinite(depth) & (depth > 0), depth, np.nan).astype(np.float32)
+        return np.asarray(np.where(np.isfinite(depth) & (depth > 0), depth, np.nan), np.float32)
     depth = _read(path, cv2.IMREAD_UNCHANGED)
     if depth.dtype != np.uint16 or depth.ndim != 2:
         raise DecodeError(f"{path}: expected one 16-bit channel of millimetres, got {depth.dtype} {depth.shape}")
-    return np.where(depth > 0, depth / np.float32(1000), np.float32(np.nan)).astype(np.float32)
+    return np.asarray(np.where(depth > 0, depth / 1000, np.nan), np.float32)
 
 
 def _camera(values: list[float] | None, shape: tuple[int, ...]) -> CameraIntrinsics | None:
     from gem_ros.data import CameraIntrinsics
 
-    return None if values is None else CameraIntrinsics(shape[1], shape[0], *values)
+    if values is None:
+        return None
+    fx, fy, cx, cy = values
+    return CameraIntrinsics(shape[1], shape[0], fx, fy, cx, cy)
 
 
 def _write_picture(path: Path, rgb: npt.NDArray[np.uint8], grounding: Grounding) -> None:
