@@ -44,7 +44,7 @@ def draw(rgb: Picture, grounding: Grounding, alpha: float = 0.5) -> Picture:
     found = [target for target in grounding.targets if target.found]
     for index in sorted({target.query_index for target in found}):
         relevancy = grounding.upsample(grounding.patch_relevancy[index : index + 1])[0]
-        picture = _tint(picture, relevancy, colour(index), alpha)
+        _tint(picture, relevancy, colour(index), alpha)
     pen = _Pen(picture)
     for target in found:
         pen.outline(target)
@@ -54,9 +54,15 @@ def draw(rgb: Picture, grounding: Grounding, alpha: float = 0.5) -> Picture:
     return picture
 
 
-def _tint(picture: Picture, relevancy: npt.NDArray[np.float32], tone: Colour, alpha: float) -> Picture:
-    opacity = np.clip((relevancy - _FAINT) * (alpha / (_FULL - _FAINT)), 0, alpha).astype(np.float32)
-    return cv2.blendLinear(picture, np.full_like(picture, tone), 1 - opacity, opacity).view(np.uint8)
+def _tint(picture: Picture, relevancy: npt.NDArray[np.float32], tone: Colour, alpha: float) -> None:
+    """Blend a colour into the part of the picture where relevancy is more than faint."""
+    left, top, width, height = cv2.boundingRect((relevancy > _FAINT).view(np.uint8))
+    if not width:
+        return
+    window = slice(top, top + height), slice(left, left + width)
+    opacity = np.clip((relevancy[window] - _FAINT) * np.float32(alpha / (_FULL - _FAINT)), 0, np.float32(alpha))
+    below = np.ascontiguousarray(picture[window])
+    picture[window] = cv2.blendLinear(below, np.full_like(below, tone), 1 - opacity, opacity)
 
 
 class _Pen:
