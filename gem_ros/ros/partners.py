@@ -59,6 +59,9 @@ def find_partners(
     messages = [each.find(stamp, slop) for each in (depth, info)]
     frames = {each.header.frame_id for each in messages if each is not None} - {"", frame_id}
     if frames and frame_id:
-        complain(GemError(f"expected depth and camera_info in the image's frame {frame_id!r}, got {frames}; register"))
+        others = ", ".join(map(repr, sorted(frames)))
+        complain(
+            GemError(f"depth and camera_info: expected the image's frame {frame_id!r}, got {others}; register")
+        )
         return Partners(missing="misaligned")
     return Partners(depth.read(messages[0], complain), info.read(messages[1], complain))

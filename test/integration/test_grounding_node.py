@@ -172,6 +172,7 @@ class Node:
 
     def __init__(self, log, domain, *arguments):
         environment = os.environ | {
+            "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
             "ROS_DOMAIN_ID": str(domain),
             "PYTHONPATH": os.pathsep.join([str(STUB.parents[2]), os.environ.get("PYTHONPATH", "")]),
             "PYTHONUNBUFFERED": "1",
@@ -204,7 +205,9 @@ DOMAIN = 101 + os.getpid() % 60
 
 @pytest.fixture(scope="module")
 def robot():
-    robot = Robot(DOMAIN)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        robot = Robot(DOMAIN)
     yield robot
     robot.close()
 
