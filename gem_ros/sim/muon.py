@@ -23,7 +23,7 @@ def orthogonalised(matrices: Tensor, steps: int = 5) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Orthogonalised Nesterov momentum for matrices, scaled to AdamW's step size; same shapes in one batch."""
+    """Orthogonalised Nesterov momentum for matrices and convolutions, scaled to AdamW's steps; same shapes in one batch."""
 
     def __init__(self, parameters: Iterable[nn.Parameter], lr: float, momentum: float = 0.95, weight_decay: float = 0.0):
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
@@ -36,10 +36,10 @@ class Muon(torch.optim.Optimizer):
                 if parameter.grad is not None:
                     shapes[parameter.shape].append(parameter)
             for shape, members in shapes.items():
-                updates = orthogonalised(torch.stack([self._momentum(member, group) for member in members]))
-                rate = group["lr"] * 0.2 * max(shape) ** 0.5
-                for member, update in zip(members, updates, strict=True):
-                    member.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-rate)
+                steps = torch.stack([self._momentum(member, group) for member in members]).flatten(2)
+                rate = group["lr"] * 0.2 * max(steps.shape[1:]) ** 0.5
+                for member, update in zip(members, orthogonalised(steps), strict=True):
+                    member.mul_(1 - group["lr"] * group["weight_decay"]).add_(update.view(shape), alpha=-rate)
 
     def _momentum(self, parameter: nn.Parameter, group: dict[str, Any]) -> Tensor:
         assert parameter.grad is not None

@@ -80,10 +80,10 @@ class Trainer:
         self.step = 0
 
     def _optimisers(self) -> list[torch.optim.Optimizer]:
-        """Muon on the matrices of the blocks, AdamW on everything else."""
+        """Muon on the matrices of the blocks and the patches' filters, AdamW on everything else."""
         matrices, decayed, rest = [], [], []
         for name, parameter in self.clip.named_parameters():
-            if "resblocks" in name and parameter.ndim == 2:
+            if ("resblocks" in name and parameter.ndim == 2) or parameter.ndim == 4:
                 matrices.append(parameter)
             else:
                 (decayed if parameter.ndim >= 2 else rest).append(parameter)
@@ -110,7 +110,7 @@ class Trainer:
             "point": losses.pointing_loss(logits, truth),
             "presence": losses.presence_loss(logits, truth),
         }
-        if self.step % 4 == 0:  # the image as a whole: what makes it a CLIP
+        if self.step % 8 == 0:  # the image as a whole: what makes it a CLIP
             half = len(pixels) // 2
             some = losses.Truth(truth.patches[:half], truth.window[:half], truth.shared[:half])
             parts["global"] = losses.global_loss(self.plain.all_tokens(pixels[:half])[:, 0], texts, scale, some)

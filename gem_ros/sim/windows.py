@@ -30,22 +30,44 @@ class Batch:
     seen: npt.NDArray[np.int64]
 
 
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """A rendered frame: ``rgb``, ``instances``, ``objects`` as in a shard; ``pixels`` (6,) of each object;
+    ``boxes`` (6, 4) their top, left, bottom, right, half-open."""
+
+    rgb: npt.NDArray[np.uint8]
+    instances: npt.NDArray[np.uint8]
+    objects: npt.NDArray[np.int8]
+    pixels: npt.NDArray[np.int64]
+    boxes: npt.NDArray[np.int64]
+
+
+def labelled(rgb: npt.NDArray[np.uint8], instances: npt.NDArray[np.uint8], objects: npt.NDArray[np.int8]) -> Labelled:
+    """Count and box every object once; windows are cut from the frame many times."""
+    pixels = np.bincount(instances.ravel(), minlength=MAX_OBJECTS)[:MAX_OBJECTS]
+    boxes = np.zeros((MAX_OBJECTS, 4), np.int64)
+    for index in np.flatnonzero(pixels):
+        mask = instances == index
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        boxes[index] = rows[0], columns[0], rows[-1] + 1, columns[-1] + 1
+    return Labelled(rgb, instances, objects, pixels, boxes)
+
+
 class Frames:
     """All shards of some folders in memory; ``len`` frames, drawn with equal chance."""
 
     def __init__(self, folders: list[Path], most: int | None = None) -> None:
         paths = sorted(path for folder in folders for path in folder.glob("????????.npz"))[:most]
-        self._shards = [dict(np.load(path)) for path in paths]
-        self._ends = np.cumsum([len(shard["rgb"]) for shard in self._shards])
+        self._frames: list[Labelled] = []
+        for path in paths:
+            shard = np.load(path)
+            self._frames += map(labelled, shard["rgb"], shard["instances"], shard["objects"])
 
     def __len__(self) -> int:
-        return int(self._ends[-1])
+        return len(self._frames)
 
-    def __getitem__(self, index: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.int8]]:
-        number = int(np.searchsorted(self._ends, index, side="right"))
-        shard = self._shards[number]
-        row = index - int(self._ends[number])
-        return shard["rgb"][row], shard["instances"][row], shard["objects"][row]
+    def __getitem__(self, index: int) -> Labelled:
+        return self._frames[index]
 
 
 def batches(
@@ -53,8 +75,7 @@ def batches(
 ) -> Iterator[Batch]:
     """Endless batches of ``count`` windows of ``size`` (h, w) px.
 
-    A window spans 1/zoom of the frame's width, zoom log-uniform in its range, and mostly holds a
-    randomly chosen object.
+    A window spans 1/zoom of the frame's width within the range, and mostly fits a randomly chosen object.
     """
     while True:
         windows = [_window(frames[rng.integers(len(frames))], rng, size, zoom, patch) for _ in range(count)]
@@ -62,44 +83,43 @@ def batches(
 
 
 def _window(
-    frame: tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.int8]],
-    rng: np.random.Generator,
-    size: tuple[int, int],
-    zoom: tuple[float, float],
-    patch: int,
+    frame: Labelled, rng: np.random.Generator, size: tuple[int, int], zoom: tuple[float, float], patch: int
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    rgb, instances, objects = frame
-    top, left, high, wide = _choose(instances, rng, size, zoom)
-    crop = rgb[top : top + high, left : left + wide]
-    labels = instances[top : top + high, left : left + wide]
+    top, left, high, wide = _choose(frame, rng, size, zoom)
+    crop = frame.rgb[top : top + high, left : left + wide]
+    labels = frame.instances[top : top + high, left : left + wide]
     shrink = high > size[0]
     pixels = cv2.resize(crop, size[::-1], interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC)
     labels = cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST)
     if rng.random() < 0.5:
         pixels, labels = pixels[:, ::-1], labels[:, ::-1]
     coverage = patch_coverage(labels, patch)
-    inside = np.array([np.count_nonzero(labels == j) for j in range(MAX_OBJECTS)]) * (high * wide / labels.size)
-    whole = np.array([np.count_nonzero(instances == j) for j in range(MAX_OBJECTS)])
     patches = coverage[:, :MAX_OBJECTS].sum(0)
-    seen = np.where((patches >= 0.35) & (inside >= 0.35 * whole), 1, np.where(inside > 0, -1, 0))
-    classes = np.where(objects[:, 0] < 0, -1, objects[:, 0].astype(np.int64) * len(COLOURS) + objects[:, 1])
-    return _photometric(pixels, rng), coverage, classes, seen.astype(np.int64)
+    inside = patches * (patch**2 * high * wide / labels.size)  # in the frame's pixels
+    seen = np.where((patches >= 0.35) & (inside >= 0.35 * frame.pixels), 1, np.where(inside > 0, -1, 0))
+    kind, colour = frame.objects.astype(np.int64).T
+    return _photometric(pixels, rng), coverage, np.where(kind < 0, -1, kind * len(COLOURS) + colour), seen
 
 
 def _choose(
-    instances: npt.NDArray[np.uint8], rng: np.random.Generator, size: tuple[int, int], zoom: tuple[float, float]
+    frame: Labelled, rng: np.random.Generator, size: tuple[int, int], zoom: tuple[float, float]
 ) -> tuple[int, int, int, int]:
-    """(top, left, height, width) of a crop with the window's aspect."""
-    frame_h, frame_w = instances.shape
-    wide = frame_w / np.exp(rng.uniform(*np.log(zoom))) * min(1.0, size[1] / size[0] / (frame_w / frame_h))
-    wide = min(wide, frame_w, frame_h * size[1] / size[0])
-    high = wide * size[0] / size[1]
+    """(top, left, height, width) of a crop with the window's aspect: around an object, or anywhere."""
+    frame_h, frame_w = frame.instances.shape
+    aspect = size[1] / size[0]
+    wide = frame_w / np.exp(rng.uniform(*np.log(zoom)))
     centre = rng.uniform(0, 1, 2) * (frame_h, frame_w)
-    visible = np.unique(instances[instances < MAX_OBJECTS])
-    if len(visible) and rng.random() < 0.8:
-        rows, columns = np.nonzero(instances == rng.choice(visible))
-        pick = rng.integers(len(rows))
-        centre = np.array([rows[pick], columns[pick]]) + rng.normal(0, 0.22, 2) * (high, wide)
+    visible = np.flatnonzero(frame.pixels)
+    if len(visible) and rng.random() < 0.85:
+        box = frame.boxes[rng.choice(visible)]
+        extent = box[2:] - box[:2]
+        centre = box[:2] + extent / 2
+        if rng.random() < 0.75:  # as large as the object, up to a few patches around it
+            wide = max(extent) * aspect * rng.uniform(1.1, 1.2 + max(size) / 32)
+            wide = np.clip(wide, frame_w / zoom[1], frame_w / zoom[0])
+        centre = centre + rng.normal(0, 0.15, 2) * (wide / aspect, wide)
+    wide = min(wide, frame_w, frame_h * aspect)
+    high = wide / aspect
     top = int(np.clip(centre[0] - high / 2, 0, frame_h - high))
     left = int(np.clip(centre[1] - wide / 2, 0, frame_w - wide))
     return top, left, int(high), int(wide)
@@ -121,9 +141,8 @@ def _photometric(pixels: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt
         pixels = cv2.GaussianBlur(pixels, (0, 0), rng.uniform(0.4, 1.3))
     image = pixels.astype(np.float32)
     if rng.random() < 0.6:
-        gain = rng.uniform(0.75, 1.2) * rng.uniform(0.95, 1.05, 3)
-        image = (image - 128) * rng.uniform(0.8, 1.15) + 128
-        image = image * gain.astype(np.float32)
+        contrast, gain = rng.uniform(0.8, 1.15), rng.uniform(0.75, 1.2) * rng.uniform(0.95, 1.05, 3)
+        image = image * (contrast * gain).astype(np.float32) + ((1 - contrast) * 128 * gain).astype(np.float32)
     if rng.random() < 0.4:
-        image = image + rng.normal(0, rng.uniform(1, 7), image.shape).astype(np.float32)
+        image += rng.normal(0, rng.uniform(1, 7), image.shape).astype(np.float32)
     return np.clip(image, 0, 255).astype(np.uint8)
