@@ -148,7 +148,8 @@ def _show(grounding: Grounding) -> None:
     from rich.table import Table
 
     table = Table()
-    for name in ("query", "in view", "score", "pixel (u, v)", "point (x, y, z) m", "reason"):
+    table.add_column("query", overflow="fold")
+    for name in ("in view", "score", "u, v", "x, y, z (m)", "reason"):
         table.add_column(name, no_wrap=True)
     for target in grounding.targets:
         table.add_row(*_row(target), style=None if target.found else "dim")

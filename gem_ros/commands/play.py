@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         wait_topic=args.wait_topic,
     )
     console = Console(stderr=True)
-    with Progress(console=console, transient=True) as bars:
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
         task = bars.add_task(f"playing {args.bag.name}", total=1.0)
         count = play(playback, lambda share: bars.update(task, completed=share))
     console.print(f"played {count} messages")
