@@ -1,0 +1,6 @@
+"""For all tests: what they start over ROS 2 stays among themselves, also when pytest is called directly."""
+
+import os
+
+os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
