@@ -87,7 +87,9 @@ def main() -> None:
     tokenizer = open_clip.SimpleTokenizer(context_length=clip.context_length)
     templates = [template.format("") for names in TEMPLATES.values() for template in names]
     used = set(rows) | set(torch.unique(tokenizer(templates)).tolist())
-    sha256 = save_bundled(clip, used, FOLDER / f"{NAME}.safetensors")
+    weights = FOLDER / f"{NAME}.safetensors"
+    sha256 = save_bundled(clip, used, weights)
+    weights.chmod(0o644)  # safetensors writes for the owner alone
     card = ModelCard(
         NAME,
         architecture={**ARCHITECTURE, "init_logit_bias": 0.0},
