@@ -60,8 +60,6 @@ def find_partners(
     frames = {each.header.frame_id for each in messages if each is not None} - {"", frame_id}
     if frames and frame_id:
         others = ", ".join(map(repr, sorted(frames)))
-        complain(
-            GemError(f"depth and camera_info: expected the image's frame {frame_id!r}, got {others}; register")
-        )
+        complain(GemError(f"depth and camera_info: expected the image's frame {frame_id!r}, got {others}; register"))
         return Partners(missing="misaligned")
     return Partners(depth.read(messages[0], complain), info.read(messages[1], complain))
