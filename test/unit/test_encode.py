@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import dataclasses
 import importlib
 import importlib.util
 import json
@@ -121,7 +122,8 @@ def test_target_is_the_first_querys_best_3d_point(encoder: Encoder) -> None:
     assert (message.point.x, message.point.y, message.point.z) == (0.1, -0.2, 1.2)
     assert decode.stamp_ns(message.header.stamp) == STAMP
     assert encoder.target(header, grounding(found=False)) is None
-    others = Grounding(seen.queries, seen.targets[1:], seen.image_size, seen.patch_relevancy, upsample)
+    cube = dataclasses.replace(seen.targets[2], point=np.array([0.0, 0.0, 2.0]))
+    others = Grounding(seen.queries, (seen.targets[1], cube), seen.image_size, seen.patch_relevancy, upsample)
     assert encoder.target(header, others) is None
 
 
