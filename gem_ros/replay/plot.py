@@ -53,15 +53,16 @@ def _plot_error(axis: Any, scored: Sequence[Scored], start: int) -> None:
     centimetres = np.array([100 * each.error for each in found])
     _shade(axis, scored, start)
     error = verdict(query, scored).error
+    top = max(4.0, 200 * error.p90) if error.count else 4.0
+    beyond = centimetres > top  # drawn at the edge, so that no outlier hides
+    axis.plot(seconds[~beyond], centimetres[~beyond], "o", color=ERROR, markersize=3.5)
+    axis.plot(seconds[beyond], np.full(beyond.sum(), 0.97 * top), "^", color=ERROR, markersize=5)
+    axis.set_ylim(0, top)
+    said = "none while in view"
     if error.count:
-        top = max(4.0, 200 * error.p90)
-        beyond = centimetres > top  # drawn at the edge, so that no outlier hides
-        axis.plot(seconds[~beyond], centimetres[~beyond], "o", color=ERROR, markersize=3.5)
-        axis.plot(seconds[beyond], np.full(beyond.sum(), 0.97 * top), "^", color=ERROR, markersize=5)
         axis.axhline(100 * error.median, color=ERROR, linewidth=1, linestyle="--")
-        axis.set_ylim(0, top)
         said = f"median {100 * error.median:.1f} cm, 90 % within {100 * error.p90:.1f} cm"
-        axis.set_title(f'"{query}": distance from the answer to the visible surface; {said}', fontsize=10, loc="left")
+    axis.set_title(f'"{query}": distance from the answer to the visible surface; {said}', fontsize=10, loc="left")
     axis.set_ylabel("3D error (cm)")
     _bare(axis)
 
