@@ -155,8 +155,7 @@ class Grounder:
         """Each region with the score of its own peak; all but the first must reach the threshold themselves."""
         yield best, regions[0]
         for region in regions[1:]:
-            strength = torch.tensor(region.strength)
-            score = min(best, float(similarity.presence_scores(strength, self.card.presence)))
+            score = float(similarity.presence_scores(torch.tensor(region.strength), self.card.presence))
             if score >= threshold:
                 yield score, region
 

@@ -152,6 +152,18 @@ def test_every_query_has_a_target_ordered_by_score(sharp, features):
     assert found.best(1).reason == "absent"
     only = sharp.ground(PatchFeatures(twice, SIZE), ["red ball"], config=replace(sharp.config, {"max_targets": 1}))
     assert len(only.targets) == 1
+    between = Query("red ball", sum(scores) / 2)  # the less clear one does not reach it
+    assert [target.score for target in sharp.ground(PatchFeatures(twice, SIZE), [between]).targets] == scores[:1]
+
+
+def test_regions_are_told_how_large_a_patch_is(sharp, features, monkeypatch):
+    given = []
+    find = gem_ros.pipeline.find_regions
+    monkeypatch.setattr(gem_ros.pipeline, "find_regions", lambda *each: given.append(each) or find(*each))
+    wide = PatchFeatures(features.tokens, (128, 200))  # patches of 16 by 20 px
+    sharp.ground(wide, ["red ball"], config=replace(sharp.config, {"region_threshold": 0.4, "max_targets": 2}))
+    assert given[0][0].shape == (128, 200)
+    assert given[0][2:] == (0.4, 2, 18.0)
 
 
 def test_an_absent_thing_has_a_score_and_nothing_more(sharp, features):
@@ -197,7 +209,9 @@ def test_dynamic_parameters_are_taken_from_the_call(sharp, features):
     against = replace(sharp.config, {"negatives": ("red ball",)})
     assert sharp.ground(features, ["red ball"], config=against).best(0).score == pytest.approx(0.5, abs=1e-3)
     nonsense = replace(sharp.config, {"negatives": ("qwerty",)})  # a word the model does not know says nothing
+    before = sharp.text.encodings
     assert sharp.ground(features, ["red ball"], config=nonsense).best(0).found
+    assert sharp.text.encodings == before
 
 
 def test_texts_are_encoded_once_whatever_the_number_of_frames(grounder, features):

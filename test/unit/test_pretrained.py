@@ -185,6 +185,11 @@ def test_devices_and_precisions(monkeypatch):
         select_device("cuda:1")
     with pytest.raises(ModelError, match=r"expected auto, cpu, cuda or cuda:N; got 'gpu'"):
         select_device("gpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert [str(select_device(name)) for name in ("auto", "cuda", "cuda:0", "cpu")] == ["cuda", "cuda", "cuda:0", "cpu"]
+    with pytest.raises(ModelError, match="PyTorch finds 1 here"):
+        select_device("cuda:1")
     assert select_precision("auto", CPU) == torch.float32
     assert select_precision("bf16", CPU) == torch.bfloat16
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 7))
