@@ -272,6 +272,8 @@ def test_a_damaged_picture_is_refused(kind: str) -> None:
         with pytest.raises(DecodeError) as error:
             decode.compressed_image(compressed("jpeg", whole[:length]))
         assert "\n" not in str(error.value)
+    with pytest.raises(DecodeError, match="end too early"):  # some OpenCV versions fill the rest with gray
+        decode.compressed_image(compressed("jpeg", whole[:-20]))
     with pytest.raises(DecodeError, match="JPEG or PNG"):
         decode.compressed_image(compressed("jpeg", b"nothing of the kind"))
 
@@ -361,6 +363,12 @@ def test_a_truncated_rvl_stream_is_refused() -> None:
     for length in (4, 8, 12, len(data) // 2):
         with pytest.raises(DecodeError):
             rvl(np.frombuffer(data[:length], np.uint8))
+
+
+def test_an_rvl_stream_of_more_pixels_than_declared_is_refused() -> None:
+    data = rvl_compress(np.arange(1, 401, dtype=np.uint16).reshape(20, 20))
+    with pytest.raises(DecodeError, match="expected 20x19 pixels"):
+        rvl(np.frombuffer(struct.pack("<II", 20, 19) + data[8:], np.uint8))
 
 
 @pytest.mark.parametrize("codec", ["png", "rvl"])
