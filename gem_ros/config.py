@@ -131,7 +131,9 @@ class Config:
     )
     min_depth: float = parameter(0.1, "depth below this is invalid", unit="m", low=0.0, high=1000.0, dynamic=True)
     max_depth: float = parameter(10.0, "depth above this is out_of_range", unit="m", low=0.0, high=1000.0, dynamic=True)
-    max_rate: float = parameter(0.0, "most images processed per second; 0: the camera's", unit="Hz", low=0.0, high=1000.0, dynamic=True)
+    max_rate: float = parameter(
+        0.0, "most images processed per second; 0: the camera's", unit="Hz", low=0.0, high=1000.0, dynamic=True
+    )
     overlay_alpha: float = parameter(0.5, "opacity of the heatmap in the overlay", low=0.0, high=1.0, dynamic=True)
     autostart: bool = parameter(True, "configure and activate by itself; false waits for a lifecycle manager")
 
@@ -139,9 +141,7 @@ class Config:
         for each in parameters():
             each.check(value_of(self, each.name))
         if self.min_depth > self.max_depth:
-            raise ConfigError(
-                f"min_depth: expected at most max_depth ({self.max_depth:g} m), got {self.min_depth:g} m"
-            )
+            raise ConfigError(f"min_depth: expected at most max_depth ({self.max_depth:g} m), got {self.min_depth:g} m")
 
 
 def parameters(owner: type = Config, prefix: str = "") -> Iterator[Parameter]:

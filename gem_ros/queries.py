@@ -49,10 +49,14 @@ def parse_queries(text: str | Iterable[str], max_queries: int) -> tuple[Query, .
     Empty text gives no query. Raises :class:`QueryError` for a bad one or more than ``max_queries``.
     """
     if isinstance(text, str) and len(text) > (max_queries + 1) * (MAX_QUERY_BYTES + 1):
-        raise QueryError(f"query: expected at most {max_queries} queries of {MAX_QUERY_BYTES} bytes, got {len(text)} characters")
+        raise QueryError(
+            f"query: expected at most {max_queries} queries of {MAX_QUERY_BYTES} bytes, got {len(text)} characters"
+        )
     pieces = [text] if isinstance(text, str) else list(text)
     pieces = [piece for item in pieces for piece in item.split(SEPARATOR) if piece.strip()]
     found = {query.text: query for query in map(parse_query, pieces)}
     if len(found) > max_queries:
-        raise QueryError(f"query: expected at most {max_queries} queries, got {len(found)}; raise max_queries or ask for fewer")
+        raise QueryError(
+            f"query: expected at most {max_queries} queries, got {len(found)}; raise max_queries or ask for fewer"
+        )
     return tuple(found.values())

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from gem_ros.sim.random_scene import random_scene
 from gem_ros.sim.render import Frame, Renderer
-from gem_ros.sim.scene import Scene, random_scene
+from gem_ros.sim.scene import Scene
 from gem_ros.sim.vocabulary import COLOURS, KINDS
 
 WIDTH, HEIGHT = 256, 192

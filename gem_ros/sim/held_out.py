@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
@@ -21,9 +22,8 @@ from rich.progress import track
 from rich.table import Table
 from scipy import optimize, stats
 
-from gem_ros.core.pretrained import load_model
 from gem_ros.data import Query
-from gem_ros.models import BUNDLED, ModelCard, Presence, Relevancy, default_config
+from gem_ros.models import BUNDLED, Presence, default_config
 from gem_ros.pipeline import Grounder
 from gem_ros.sim.dataset import HELD_OUT_SEED, random_frames
 from gem_ros.sim.vocabulary import COLOURS, KINDS
@@ -72,7 +72,8 @@ def questions(seed: int, scenes: int) -> Iterator[tuple[npt.NDArray[np.uint8], l
 
 def _has_twin(query: str, present: Iterable[str]) -> bool:
     """Whether something else of the same colour is in view."""
-    return any(other != query and other.split()[0] == query.split()[0] for other in present)
+    colour = query.partition(" ")[0]
+    return any(other != query and other.startswith(f"{colour} ") for other in present)
 
 
 def _absent(present: set[str], rng: np.random.Generator) -> Iterator[Question]:
@@ -117,8 +118,6 @@ def best_iou(found: list[Answer], grounder: Grounder) -> tuple[float, float]:
     for each in found:
         if each.question.mask is None:
             continue
-        import cv2
-
         big = cv2.resize(each.map, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)[..., None] >= thresholds
         mask = each.question.mask[..., None]
         table.append((big & mask).sum((0, 1)) / (big | mask).sum((0, 1)))

@@ -21,8 +21,9 @@ class Truth:
     shared: Tensor  # (B, T) bool: false of the window, but shares a colour or kind with an object in it
 
 
-def truth_of(coverage: Tensor, classes: Tensor, seen: Tensor, objects: Tensor, background: Tensor, unclear: Tensor) -> Truth:
-    """Coverage (B, P, 11), classes and seen (B, 6), and a prompt bank's tables as float -> :class:`Truth`."""
+def truth_of(coverage: Tensor, classes: Tensor, seen: Tensor, tables: tuple[Tensor, Tensor, Tensor]) -> Truth:
+    """Coverage (B, P, 11), classes and seen (B, 6), a prompt bank's objects, background and unclear as float."""
+    objects, background, unclear = tables
     count = classes.shape[1]
     one_hot = F.one_hot(classes.clamp(min=0), PAIRS).float() * (classes >= 0)[..., None]  # (B, 6, 120)
     matches = one_hot @ objects.T  # (B, 6, T)
@@ -77,7 +78,7 @@ def _named(logits: Tensor, label: Tensor) -> Tensor:
     """(n, 120) logits of things that are ``label`` (n,): cross-entropy of the kind, half that of the colour."""
     if not len(label):
         return logits.sum() * 0
-    grid = logits.unflatten(-1, (len(KINDS), len(COLOURS)))
+    grid = logits.reshape(-1, len(KINDS), len(COLOURS))
     kind, colour, row = label // len(COLOURS), label % len(COLOURS), torch.arange(len(label), device=label.device)
     return F.cross_entropy(grid[row, :, colour], kind) + 0.5 * F.cross_entropy(grid[row, kind], colour)
 

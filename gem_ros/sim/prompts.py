@@ -51,7 +51,7 @@ def prompt_bank() -> PromptBank:
     unclear = np.zeros((len(texts), BACKGROUND_COLUMNS), bool)
     tables = np.array(["table" in text.split() and text != "table top" for text in texts])
     unclear[tables, 2] = unclear[tables, 4] = True
-    unclear[:, 4] |= np.array([text == "floor" or text == "wall" for text in texts])
+    unclear[:, 4] |= np.array([text in ("floor", "wall") for text in texts])
     return PromptBank(tuple(texts), np.array(objects), np.array(background), unclear)
 
 

@@ -59,9 +59,7 @@ class Renderer:
     def intrinsics(self, scene: Scene) -> CameraIntrinsics:
         """The pinhole camera that :meth:`render` uses."""
         focal = 0.5 * self.height / np.tan(np.radians(scene.fovy) / 2)
-        return CameraIntrinsics(
-            self.width, self.height, focal, focal, (self.width - 1) / 2, (self.height - 1) / 2
-        )
+        return CameraIntrinsics(self.width, self.height, focal, focal, (self.width - 1) / 2, (self.height - 1) / 2)
 
     def load(self, scene: Scene) -> None:
         """Compile ``scene``; :meth:`render` then shows it."""
@@ -128,7 +126,7 @@ class Renderer:
         for geom in self._scene.geoms[: self._scene.ngeom]:
             if geom.segid >= 0 and geom.objtype == geom_type:
                 table[geom.segid + 1] = self._labels[geom.objid]
-        return table[np.clip(segment, 0, self._scene.ngeom)]
+        return np.asarray(table[np.clip(segment, 0, self._scene.ngeom)])
 
 
 def _offscreen_context() -> Any:

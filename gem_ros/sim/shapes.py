@@ -148,7 +148,9 @@ def chair(rng: np.random.Generator) -> list[Part]:
     parts += _legs(half * 0.86, half * 0.86, seat, rng.uniform(0.02, 0.04))
     if rng.random() < 0.6:
         return [*parts, Part("box", (half, 0.025, back / 2), (0, -half + 0.025, seat + back / 2))]
-    posts = [Part("box", (0.025, 0.025, back / 2), (x, -half + 0.025, seat + back / 2)) for x in (-half * 0.9, half * 0.9)]
+    posts = [
+        Part("box", (0.025, 0.025, back / 2), (x, -half + 0.025, seat + back / 2)) for x in (-half * 0.9, half * 0.9)
+    ]
     slats = [Part("box", (half, 0.02, 0.05), (0, -half + 0.025, seat + back * f)) for f in (0.5, 0.92)]
     return parts + posts + slats
 

@@ -82,7 +82,7 @@ def _planks(rng: np.random.Generator, colour: tuple[float, float, float]) -> npt
     grain += 0.25 * np.repeat(rng.normal(0, 1, 4), 32)[:, None] * np.abs(grain).max()
     shade = 1.0 + 0.10 * grain / np.abs(grain).max()
     shade[::32] *= 0.75
-    return (255 * np.clip(shade[..., None] * np.array(colour), 0, 1)).astype(np.uint8)
+    return np.asarray(255 * np.clip(shade[..., None] * np.array(colour), 0, 1), np.uint8)
 
 
 def _path() -> Iterator[npt.NDArray[np.float64]]:
@@ -124,7 +124,8 @@ def _sightings(
         rows, columns = np.nonzero(mask)
         pixels = np.stack([columns, rows], axis=1).astype(np.float64)
         points = back_project(camera, pixels, frame.depth[mask].astype(np.float64))
-        centre = np.array([*thing.position, 1.0]) + [0.0, 0.0, thing.size / 2, 0.0]
+        x, y, foot = thing.position
+        centre = np.array([x, y, foot + thing.size / 2, 1.0])
         found.append(
             {
                 "id": index,
@@ -142,13 +143,13 @@ def _rounded(point: npt.NDArray[np.float64]) -> list[float]:
     return [round(float(value), 4) for value in point]
 
 
-def _write(
-    bag: BagWriter, stamp: int, frame: Frame, camera: CameraIntrinsics, pose: npt.NDArray[np.float64]
-) -> None:
+def _write(bag: BagWriter, stamp: int, frame: Frame, camera: CameraIntrinsics, pose: npt.NDArray[np.float64]) -> None:
     header = _header(stamp, FRAME_ID)
     ok, jpeg = cv2.imencode(".jpg", frame.rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     assert ok
-    image = _message("sensor_msgs/msg/CompressedImage", header=header, format="rgb8; jpeg compressed bgr8", data=jpeg.ravel())
+    image = _message(
+        "sensor_msgs/msg/CompressedImage", header=header, format="rgb8; jpeg compressed bgr8", data=jpeg.ravel()
+    )
     millimetres = np.where(frame.depth < MAX_RANGE, np.rint(frame.depth * 1000), 0).astype("<u2")
     depth = _message(
         "sensor_msgs/msg/Image",

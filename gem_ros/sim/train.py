@@ -26,7 +26,7 @@ from gem_ros.core.encoder import DenseEncoder
 from gem_ros.sim import losses
 from gem_ros.sim.muon import Muon
 from gem_ros.sim.prompts import prompt_bank, vocabulary, with_synonyms
-from gem_ros.sim.windows import Batch, Frames, batches
+from gem_ros.sim.windows import Batch, Frames, Shape, batches
 
 ARCHITECTURE: dict[str, Any] = {
     "embed_dim": 192,
@@ -65,23 +65,25 @@ class Trainer:
         self.rows = torch.unique(self.tokenizer(words))  # sorted: the end token stays the largest
         config = {**ARCHITECTURE, "text_cfg": {**ARCHITECTURE["text_cfg"], "vocab_size": len(self.rows)}}
         self.clip = open_clip.CLIP(**config, init_logit_scale=math.log(10.0), init_logit_bias=-5.0).to(self.device)
-        self.average = torch.optim.swa_utils.AveragedModel(
-            self.clip, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(average)
-        )
+        running = torch.optim.swa_utils.get_ema_multi_avg_fn(average)  # type: ignore[no-untyped-call]
+        self.average = torch.optim.swa_utils.AveragedModel(self.clip, multi_avg_fn=running)
         attend = explicit if self.device.type == "cpu" else fused
         self.dense = DenseEncoder(self.clip.visual, "gem", BLOCKS, attend=attend)
         self.plain = DenseEncoder(self.clip.visual, "clip", attend=attend)
         self.bank = prompt_bank()
-        self.tables = [
+        objects, background, unclear = (
             torch.tensor(table, dtype=torch.float32, device=self.device)
             for table in (self.bank.objects, self.bank.background, self.bank.unclear)
-        ]
+        )
+        self.tables = objects, background, unclear
         self.optimisers = self._optimisers()
         self.step = 0
 
     def _optimisers(self) -> list[torch.optim.Optimizer]:
         """Muon on the matrices of the blocks and the patches' filters, AdamW on everything else."""
-        matrices, decayed, rest = [], [], []
+        matrices: list[nn.Parameter] = []
+        decayed: list[nn.Parameter] = []
+        rest: list[nn.Parameter] = []
         for name, parameter in self.clip.named_parameters():
             if ("resblocks" in name and parameter.ndim == 2) or parameter.ndim == 4:
                 matrices.append(parameter)
@@ -100,8 +102,10 @@ class Trainer:
 
     def loss(self, batch: Batch, texts: Tensor) -> dict[str, Tensor]:
         pixels = normalised(torch.from_numpy(batch.pixels).to(self.device))
-        arrays = (batch.coverage, batch.classes, batch.seen)
-        truth = losses.truth_of(*(torch.from_numpy(a).to(self.device) for a in arrays), *self.tables)
+        coverage, classes, seen = (
+            torch.from_numpy(each).to(self.device) for each in (batch.coverage, batch.classes, batch.seen)
+        )
+        truth = losses.truth_of(coverage, classes, seen, self.tables)
         scale = self.clip.logit_scale.clamp(max=math.log(40.0)).exp()
         logits = scale * self.dense(pixels) @ texts.T + self.clip.logit_bias
         parts = {
@@ -121,7 +125,7 @@ class Trainer:
             for group in optimiser.param_groups:
                 group["lr"] = rate * share
             optimiser.zero_grad(set_to_none=True)
-        torch.stack(list(parts.values())).sum().backward()
+        torch.stack(list(parts.values())).sum().backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.clip.parameters(), 2.0)
         for optimiser in self.optimisers:
             optimiser.step()
@@ -180,7 +184,7 @@ def train(trainer: Trainer, frames: Frames, stages: list[Stage], checkpoint: Pat
         if trainer.step < end:
             rng = np.random.default_rng((seed, trainer.step))
             patch = ARCHITECTURE["vision_cfg"]["patch_size"]
-            source = prefetched(batches(frames, rng, stage.batch, stage.size, stage.zoom, patch))
+            source = prefetched(batches(frames, rng, stage.batch, Shape(stage.size, stage.zoom, patch)))
             words = np.random.default_rng((seed, trainer.step, 1))
             while trainer.step < end:
                 parts = trainer.loss(next(source), trainer.texts(words))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -28,6 +29,18 @@ class Batch:
     coverage: npt.NDArray[np.float32]
     classes: npt.NDArray[np.int64]
     seen: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Windows of ``size`` (h, w) px in patches of ``patch`` px.
+
+    A window spans 1/zoom of the frame's width, ``zoom`` in (low, high), and mostly fits a randomly chosen object.
+    """
+
+    size: tuple[int, int]
+    zoom: tuple[float, float]
+    patch: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,27 +83,23 @@ class Frames:
         return self._frames[index]
 
 
-def batches(
-    frames: Frames, rng: np.random.Generator, count: int, size: tuple[int, int], zoom: tuple[float, float], patch: int
-) -> Iterator[Batch]:
-    """Endless batches of ``count`` windows of ``size`` (h, w) px.
-
-    A window spans 1/zoom of the frame's width within the range, and mostly fits a randomly chosen object.
-    """
+def batches(frames: Frames, rng: np.random.Generator, count: int, shape: Shape) -> Iterator[Batch]:
+    """Endless batches of ``count`` windows."""
     while True:
-        windows = [_window(frames[rng.integers(len(frames))], rng, size, zoom, patch) for _ in range(count)]
+        windows = [_window(frames[int(rng.integers(len(frames)))], rng, shape) for _ in range(count)]
         yield Batch(*(np.stack(column) for column in zip(*windows, strict=True)))
 
 
 def _window(
-    frame: Labelled, rng: np.random.Generator, size: tuple[int, int], zoom: tuple[float, float], patch: int
+    frame: Labelled, rng: np.random.Generator, shape: Shape
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    top, left, high, wide = _choose(frame, rng, size, zoom)
+    size, patch = shape.size, shape.patch
+    top, left, high, wide = _choose(frame, rng, size, shape.zoom)
     crop = frame.rgb[top : top + high, left : left + wide]
     labels = frame.instances[top : top + high, left : left + wide]
     shrink = high > size[0]
-    pixels = cv2.resize(crop, size[::-1], interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC)
-    labels = cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST)
+    pixels: Any = cv2.resize(crop, size[::-1], interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC)
+    labels = np.asarray(cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
     if rng.random() < 0.5:
         pixels, labels = pixels[:, ::-1], labels[:, ::-1]
     coverage = patch_coverage(labels, patch)
@@ -135,7 +144,7 @@ def patch_coverage(labels: npt.NDArray[np.uint8], patch: int) -> npt.NDArray[np.
     return (counts / patch**2).astype(np.float32)
 
 
-def _photometric(pixels: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+def _photometric(pixels: Any, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     """Exposure, contrast, white balance, blur and noise; hues stay, for they have names."""
     if rng.random() < 0.25:
         pixels = cv2.GaussianBlur(pixels, (0, 0), rng.uniform(0.4, 1.3))
@@ -145,4 +154,4 @@ def _photometric(pixels: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt
         image = image * (contrast * gain).astype(np.float32) + ((1 - contrast) * 128 * gain).astype(np.float32)
     if rng.random() < 0.4:
         image += rng.normal(0, rng.uniform(1, 7), image.shape).astype(np.float32)
-    return np.clip(image, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(image, 0, 255), np.uint8)

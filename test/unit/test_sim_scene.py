@@ -7,7 +7,8 @@ import colorsys
 import numpy as np
 import pytest
 
-from gem_ros.sim.scene import look_at, random_scene
+from gem_ros.sim.random_scene import random_scene
+from gem_ros.sim.scene import look_at
 from gem_ros.sim.shapes import SHAPES
 from gem_ros.sim.textures import random_texture
 from gem_ros.sim.vocabulary import COLOURS, KINDS, sample_colour

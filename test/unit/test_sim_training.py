@@ -47,9 +47,13 @@ def test_patch_coverage_counts_pixels() -> None:
 
 def truth(coverage: list[list[float]], classes: list[int], seen: list[int]) -> losses.Truth:
     """Truth of one window from its patches' coverage (objects then backgrounds)."""
-    tables = [torch.tensor(each, dtype=torch.float32) for each in (BANK.objects, BANK.background, BANK.unclear)]
+    objects, background, unclear = (
+        torch.tensor(each, dtype=torch.float32) for each in (BANK.objects, BANK.background, BANK.unclear)
+    )
     pad = classes + [-1] * (6 - len(classes)), seen + [0] * (6 - len(seen))
-    return losses.truth_of(torch.tensor([coverage]), torch.tensor([pad[0]]), torch.tensor([pad[1]]), *tables)
+    return losses.truth_of(
+        torch.tensor([coverage]), torch.tensor([pad[0]]), torch.tensor([pad[1]]), (objects, background, unclear)
+    )
 
 
 def columns(*, ball: float = 0.0, floor: float = 0.0, top: float = 0.0) -> list[float]:
