@@ -42,10 +42,9 @@ def domain(monkeypatch):
     monkeypatch.setenv("ROS_DOMAIN_ID", str(20 + os.getpid() % 80))
 
 
-def receive(recording, options, topic="/image", seconds=30.0):
+def receive(recording, options, qos=50, topic="/image", seconds=60.0):
     """Play in another process; return [(arrival s, message)] of ``topic`` and of /clock."""
     from rclpy.executors import SingleThreadedExecutor
-    from rclpy.qos import qos_profile_sensor_data
     from rosgraph_msgs.msg import Clock
     from sensor_msgs.msg import CompressedImage
 
@@ -56,7 +55,7 @@ def receive(recording, options, topic="/image", seconds=30.0):
     executor.add_node(node)
     images, clocks = [], []
     node.create_subscription(
-        CompressedImage, topic, lambda message: images.append((time.monotonic(), message)), qos_profile_sensor_data
+        CompressedImage, topic, lambda message, info: images.append((info["received_timestamp"] / 1e9, message)), qos
     )
     node.create_subscription(Clock, "/clock", lambda message: clocks.append((time.monotonic(), message)), 10)
     process = subprocess.Popen([sys.executable, "-c", PLAY.format(options), str(recording)])
@@ -85,7 +84,8 @@ def test_every_message_arrives_at_its_pace(domain, recording):
     assert all(
         set(message.data) == {index} and len(message.data) == 50_000 for index, (_, message) in enumerate(images)
     )
-    assert images[-1][0] - images[0][0] == pytest.approx((COUNT - 1) * STEP / 1e9, abs=0.25)
+    # by DDS's clock; a message that a busy machine sent late is no reason to delay the next
+    assert 0.5 * (COUNT - 1) * STEP / 1e9 < images[-1][0] - images[0][0] < (COUNT - 1) * STEP / 1e9 + 1.0
     times = [message.clock.sec * bag.NS + message.clock.nanosec for _, message in clocks]
     assert len(times) > COUNT and times == sorted(times)
     assert times[0] >= bag.NS and times[-1] <= bag.NS + COUNT * STEP
@@ -97,6 +97,13 @@ def test_restamp_moves_stamps_to_now_and_rate_squeezes_them(domain, recording):
     stamps = [message.header.stamp.sec + message.header.stamp.nanosec / 1e9 for _, message in images]
     assert before < stamps[0] < time.time()
     assert np.diff(stamps) == pytest.approx(STEP / 2e9, abs=1e-6)
+
+
+def test_best_effort_subscribers_are_served_too(domain, recording):
+    from rclpy.qos import qos_profile_sensor_data
+
+    images, _ = receive(recording, WAIT, qos_profile_sensor_data)
+    assert len(images) > COUNT // 2  # some may be lost: that is what best effort means
 
 
 def test_nobody_listening_is_an_error(domain, recording):
