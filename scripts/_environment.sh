@@ -57,7 +57,7 @@ find_python() {
 
 # Names what is installed: when it changes, the environment is brought up to date.
 fingerprint() {
-  (cd "$ROOT" && cat setup.py setup.cfg pyproject.toml constraints.txt gem_ros/__init__.py) |
+  (cd "$ROOT" && cat setup.py setup.cfg constraints.txt gem_ros/__init__.py) |
     cat - <(printf '%s\n' "$ROOT" "$VENV") | sha256sum | cut -d' ' -f1
 }
 
