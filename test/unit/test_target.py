@@ -314,7 +314,7 @@ def test_measuring_is_quick() -> None:
         start = time.perf_counter()
         look(depth, at)
         times.append(time.perf_counter() - start)
-    assert min(times) < 0.010  # 1 ms on an idle core; a loaded machine is no failure
+    assert min(times) < 0.010  # about 2 ms on a busy core; the rest is room for a loaded machine
 
 
 def test_a_peak_on_an_edge_is_measured_on_a_surface_and_not_between() -> None:
