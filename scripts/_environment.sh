@@ -87,7 +87,11 @@ make_environment() {
       if [[ -f $VENV/pyvenv.cfg ]]; then fresh=(--clear); fi # one that broke, never a folder of something else
       "$python" -m venv "${fresh[@]}" "$VENV" || die "expected $python to make a virtual environment; see above"
     fi
-    say "Installing PyTorch, open_clip and the ROS 2 wheels into $VENV (once; several minutes, about 6 GB)"
+    if [[ -f $stamp ]]; then
+      say "Bringing $VENV up to date"
+    else
+      say "Installing PyTorch, open_clip and the ROS 2 wheels into $VENV (once; several minutes, about 6 GB)"
+    fi
     if ! with_patience "$VENV/install.log" "$VENV/bin/python" -m pip install --disable-pip-version-check \
       --constraint "$ROOT/constraints.txt" --editable "${ROOT}[ros,sim,video,dev]"; then
       tail -n 15 "$VENV/install.log" >&2
