@@ -71,7 +71,7 @@ def _torch() -> Iterator[Finding]:
         fix = "the driver and this build of PyTorch do not fit: update the driver, or install the build made for it"
         yield Finding("PyTorch", "problem", f"{torch.__version__}, cannot use the GPU of this machine", fix)
     else:
-        fix = "the bundled model is fast enough; real CLIP takes about a second per image without a GPU"
+        fix = "the bundled model is made for this; real CLIP wants a GPU"
         yield Finding("PyTorch", "note", f"{torch.__version__}, CPU only", fix)
 
 
