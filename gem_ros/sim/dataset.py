@@ -33,13 +33,15 @@ def object_table(scene: Scene) -> npt.NDArray[np.int8]:
     return table
 
 
-def random_frames(seed: int, count: int, width: int = WIDTH, height: int = HEIGHT) -> Iterator[tuple[Scene, Frame]]:
-    """``count`` frames of random scenes, four views each, the same for the same seed."""
+def random_frames(
+    seed: int, count: int, width: int = WIDTH, height: int = HEIGHT, views: int = 4
+) -> Iterator[tuple[Scene, Frame]]:
+    """``count`` frames of random scenes, ``views`` of each, the same for the same seed."""
     rng = np.random.default_rng(seed)
     with Renderer(width, height, shadow_size=512) as renderer:
         done = 0
         while done < count:
-            scene = random_scene(rng, views=4)
+            scene = random_scene(rng, views=views)
             renderer.load(scene)
             for pose in scene.cameras[: count - done]:
                 yield scene, renderer.render(pose)

@@ -58,9 +58,7 @@ class Answer:
 def questions(seed: int, scenes: int) -> Iterator[tuple[npt.NDArray[np.uint8], list[Question]]]:
     """``scenes`` images of different scenes (320×240 RGB), each with every object in view and absent ones."""
     rng = np.random.default_rng(seed)
-    for index, (scene, frame) in enumerate(random_frames(seed, 4 * scenes, WIDTH, HEIGHT)):
-        if index % 4:
-            continue  # one view of each scene
+    for scene, frame in random_frames(seed, scenes, WIDTH, HEIGHT, views=1):
         masks: dict[str, Mask] = {}
         for number, thing in enumerate(scene.objects):
             masks[thing.query] = masks.get(thing.query, np.zeros((HEIGHT, WIDTH), bool)) | (frame.instances == number)
