@@ -25,6 +25,8 @@ from gem_ros.sim.prompts import vocabulary
 from gem_ros.sim.train import ARCHITECTURE, BLOCKS, MEAN, STD
 
 SIZES = (320, 384, 448, 512)
+VARIANTS = ((1, 1), (3, 1), (BLOCKS, 0), (BLOCKS, 2))  # (blocks, iterations) beside what was trained
+WORTH = 0.01
 NAME = BUNDLED
 
 
@@ -48,22 +50,25 @@ def write_card(card: ModelCard) -> None:
 
 
 def choose(card: ModelCard, scenes: int) -> ModelCard:
-    """The card with the input size, blocks and iterations of best pointing accuracy on calibration scenes."""
+    """The card with input size, then blocks and iterations, by pointing accuracy on calibration scenes.
+
+    A larger input costs more than its square: the smallest size within :data:`WORTH` of the best is taken.
+    """
     tried: dict[str, float] = {}
-    options = [(size, BLOCKS, 1) for size in SIZES]
-    best: tuple[float, tuple[int, int, int]] = (-1.0, options[0])
-    while options:
-        size, blocks, iterations = options.pop(0)
+
+    def pointing(size: int, blocks: int, iterations: int) -> float:
         defaults = {"image_size": size, "gem.blocks": blocks, "gem.iterations": iterations}
         write_card(dataclasses.replace(card, defaults=defaults))
-        grounder = Grounder.load(BUNDLED)
-        score = numbers(answers(grounder, CALIBRATION_SEED, scenes), card.presence)["pointing"]
-        tried[f"{size} px, {blocks} blocks, {iterations} iterations"] = score
-        print(f"{size} px, {blocks} blocks, {iterations} iterations: pointing {score:.3f}", flush=True)
-        best = max(best, (score, (size, blocks, iterations)))
-        if not options and len(tried) == len(SIZES):  # the size is chosen: now the rest at that size
-            options = [(best[1][0], b, k) for b, k in ((1, 1), (3, 1), (2, 0), (2, 2))]
-    size, blocks, iterations = best[1]
+        score = numbers(answers(Grounder.load(BUNDLED), CALIBRATION_SEED, scenes), card.presence)["pointing"]
+        name = f"{size} px, {blocks} blocks, {iterations} iterations"
+        print(f"{name}: pointing {score:.3f}", flush=True)
+        tried[name] = score
+        return score
+
+    sizes = {size: pointing(size, BLOCKS, 1) for size in SIZES}
+    size = min(size for size, score in sizes.items() if score >= max(sizes.values()) - WORTH)
+    rest = {each: pointing(size, *each) for each in VARIANTS} | {(BLOCKS, 1): sizes[size]}
+    blocks, iterations = max(rest, key=lambda each: rest[each])
     chosen = {"image_size": size, "gem.blocks": blocks, "gem.iterations": iterations}
     return dataclasses.replace(card, defaults=chosen, numbers={"pointing_on_calibration_scenes": tried})
 
