@@ -54,7 +54,6 @@ setup(
         # The one OpenCV: a second wheel beside it would overwrite its files.
         "opencv-contrib-python-headless>=4.11,<5",
         "pillow>=10.1",
-        "pillow>=9",
         "rich>=12",
         "rosbags>=0.11",
         "safetensors>=0.4",
