@@ -117,13 +117,12 @@ def _ros() -> Iterator[Finding]:
         yield Finding("rclpy", "problem" if distribution else "note", _first_line(error), fix)
         return
     yield Finding("rclpy", "ok", f"{distribution or 'wheels'}, {Path(str(rclpy.__file__)).parent}")
-    for name, needed in (("cv_bridge", "not needed"), ("vision_msgs", "~/detections is off"), ("tf2_ros", "no TF")):
-        try:
-            importlib.import_module(name)
-        except (ImportError, AttributeError) as error:  # AttributeError: built against another numpy
-            yield Finding(name, "note", f"{_first_line(error)}; {needed}")
-        else:
-            yield Finding(name, "ok", "there")
+    try:
+        importlib.import_module("cv_bridge")
+    except (ImportError, AttributeError) as error:  # AttributeError: built against another numpy
+        yield Finding("cv_bridge", "note", f"{_first_line(error)}; not needed")
+    else:
+        yield Finding("cv_bridge", "ok", "there")
 
 
 def _shared_memory() -> Iterator[Finding]:
