@@ -18,7 +18,6 @@ from gem_ros.replay.truth import Sighting, Truth, load_truth
 BAG = Path(__file__).parents[2] / "data" / "tabletop"
 EVERY = 5  # one image in five: two per second of the recording
 LARGE = 0.01  # share of the image from which the demo's numbers count
-LOOK_ALIKE = "green cone"  # taken for the green bottle: a limit that docs/bundled_model.md states
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +75,15 @@ def test_red_ball_is_found_pointed_at_and_measured(answered: list[tuple[Observat
     assert np.median(errors) <= 0.03
 
 
-def test_absent_things_are_not_found(answered: list[tuple[Observation, Grounding]], truth: Truth) -> None:
-    first = len(truth.queries)
-    for index, query in enumerate(truth.absent_queries):
-        if query != LOOK_ALIKE:
-            assert np.mean([grounding.best(first + index).found for _, grounding in answered]) <= 0.05, query
+TAKEN_FOR_THE_BOTTLE = pytest.mark.xfail(strict=True, reason="a limit that docs/bundled_model.md states")
+
+
+@pytest.mark.parametrize(
+    "query", ["black chair", pytest.param("green cone", marks=TAKEN_FOR_THE_BOTTLE), "yellow ball", "violin"]
+)
+def test_absent_things_are_not_found(answered: list[tuple[Observation, Grounding]], truth: Truth, query: str) -> None:
+    index = len(truth.queries) + truth.absent_queries.index(query)
+    assert np.mean([grounding.best(index).found for _, grounding in answered]) <= 0.05
 
 
 def test_an_unknown_word_is_said(grounder: Grounder, answered: list[tuple[Observation, Grounding]]) -> None:
