@@ -100,6 +100,7 @@ def test_losses_fall_when_the_right_text_gains() -> None:
     right[0, 0, RED_BALL] = 3.0
     for loss in (losses.patch_loss, losses.class_loss, losses.pointing_loss, losses.presence_loss):
         assert loss(right, seen) < loss(flat, seen), loss.__name__
+    assert losses.class_loss(flat, seen).item() == pytest.approx(2 * (np.log(10) + 0.5 * np.log(12)))  # patch, object
     wrong = flat.clone()
     wrong[0, 0, RED_CUBE] = 3.0  # same colour, other kind: what the class loss is for
     assert losses.class_loss(wrong, seen) > losses.class_loss(flat, seen)
