@@ -110,27 +110,71 @@ class Config:
     )
     method: str = parameter("gem", "dense features by this rule", choices=METHODS)
     gem: GemConfig = GemConfig()
+    card: str = parameter("", "calibration to use, a file that gem-ros calibrate wrote; empty: the model's own")
     templates: str = parameter("gem", "prompt templates", choices=("gem", "imagenet80"))
     queries: tuple[str, ...] = parameter((), "what to look for; 'red mug:0.6' sets its own threshold", dynamic=True)
     negatives: tuple[str, ...] = parameter(
         (), "phrases that count as 'something else' beside object, things, stuff, texture", dynamic=True
     )
+    exclusive: bool = parameter(False, "each query also counts as 'something else' for the others", dynamic=True)
     presence_threshold: float = parameter(
         0.5, "score from which a query counts as in view", low=0.0, high=1.0, dynamic=True
     )
+    presence_hysteresis: float = parameter(
+        0.1,
+        "a thing that was found stays found until its score is this far below the threshold",
+        low=0.0,
+        high=1.0,
+        dynamic=True,
+    )
+    confirm_frames: int = parameter(
+        1, "images that must show a thing before it counts as found", low=1, high=100, dynamic=True
+    )
+    memory_seconds: float = parameter(
+        30.0,
+        "how long a thing out of view keeps its id and stays in last_seen",
+        unit="s",
+        low=0.0,
+        high=86400.0,
+        dynamic=True,
+    )
     region_threshold: float = parameter(0.5, "relevancy at which a region ends", low=0.0, high=1.0, dynamic=True)
+    refinement: str = parameter(
+        "none", "sharpen regions along the edges of this picture", choices=("none", "image", "depth"), dynamic=True
+    )
     max_queries: int = parameter(16, "queries at a time", low=1, high=MAX_QUERIES)
     max_targets: int = parameter(3, "targets per query", low=1, high=100, dynamic=True)
     image_transport: str = parameter("raw", "subscribe image or image/compressed", choices=("raw", "compressed"))
     depth_transport: str = parameter("raw", "subscribe depth or depth/compressedDepth", choices=("raw", "compressed"))
+    rectified: str = parameter(
+        "auto",
+        "images are rectified: use P of camera_info, not K and D; auto: if the image topic is named rect",
+        choices=("auto", "yes", "no"),
+    )
+    target_frame: str = parameter("", "frame of 3D results, like map; empty: the camera optical frame")
+    pose_source: str = parameter(
+        "tf",
+        "where the camera is in target_frame: tf2, the topic camera_pose, or nowhere",
+        choices=("tf", "topic", "none"),
+    )
     sync_slop: float = parameter(
-        0.05, "largest stamp difference, and wait, for an image's depth and camera_info", unit="s", low=0.0, high=10.0
+        0.05,
+        "largest stamp difference, and wait, for an image's depth, camera_info and pose",
+        unit="s",
+        low=0.0,
+        high=10.0,
     )
     max_age: float = parameter(
         1.0, "oldest stored features that a new query is answered on", unit="s", low=0.0, high=60.0
     )
     min_depth: float = parameter(0.1, "depth below this is invalid", unit="m", low=0.0, high=1000.0, dynamic=True)
     max_depth: float = parameter(10.0, "depth above this is out_of_range", unit="m", low=0.0, high=1000.0, dynamic=True)
+    standoff: float = parameter(
+        0.8, "distance of ~/goal from the thing, on the ground", unit="m", low=0.0, high=100.0, dynamic=True
+    )
+    goal_hysteresis: float = parameter(
+        0.25, "~/goal is sent again when it has moved more than this", unit="m", low=0.0, high=100.0, dynamic=True
+    )
     max_rate: float = parameter(
         0.0, "most images processed per second; 0: the camera's", unit="Hz", low=0.0, high=1000.0, dynamic=True
     )
@@ -142,6 +186,9 @@ class Config:
             each.check(value_of(self, each.name))
         if self.min_depth > self.max_depth:
             raise ConfigError(f"min_depth: expected at most max_depth ({self.max_depth:g} m), got {self.min_depth:g} m")
+        if self.target_frame and self.pose_source == "none":
+            given = f"target_frame: expected '' with pose_source 'none', got {self.target_frame!r}"
+            raise ConfigError(f"{given}; set pose_source to tf or topic")
 
 
 def parameters(owner: type = Config, prefix: str = "") -> Iterator[Parameter]:

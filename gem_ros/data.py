@@ -29,6 +29,7 @@ Reason = Literal[
     "no_camera_info",
     "no_transform",
     "out_of_range",
+    "unconfirmed",
 ]
 
 
@@ -52,6 +53,23 @@ class CameraIntrinsics:
 
 
 @dataclass(frozen=True, eq=False)
+class Pose:
+    """Where a camera is: ``matrix`` (4, 4), ``T_frame_camera``, takes points of its optical frame to ``frame_id``."""
+
+    frame_id: str
+    matrix: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Box:
+    """An oriented box: ``centre`` (3,) m; ``size`` (3,) m along its own axes, the columns of ``rotation`` (3, 3)."""
+
+    centre: npt.NDArray[np.float64]
+    size: npt.NDArray[np.float64]
+    rotation: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
 class Observation:
     """One sensor sample: an image with whatever belongs to the same moment.
 
@@ -66,6 +84,7 @@ class Observation:
     depth: npt.NDArray[np.float32] | None = None
     camera: CameraIntrinsics | None = None
     missing: Reason | None = None
+    pose: Pose | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,13 +108,36 @@ class Query:
 
 
 @dataclass(frozen=True, eq=False)
+class Track:
+    """One thing over time, the same ``id`` whenever it is seen.
+
+    ``since`` and ``seen`` are the stamps (ns) of the first and the last image that showed it, ``hits`` their
+    number; ``score`` and ``pixel`` are of the last one. ``position`` (3,) m and ``covariance`` (3, 3) m² are
+    filtered over time, in the frame of the targets' points, or None where there was never a 3D point.
+    """
+
+    id: int
+    query: str
+    query_index: int
+    since: int
+    seen: int
+    hits: int
+    score: float
+    pixel: tuple[float, float]
+    position: npt.NDArray[np.float64] | None = None
+    covariance: npt.NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Target:
     """One thing found for a query, or the statement that it was not.
 
     ``score`` in [0, 1] is the calibrated probability that the queried thing is in view; ``found``
     says whether it reached ``threshold``. ``pixel`` (u, v) is the peak; ``region`` a (H, W) bool mask
     at the image's size; ``ray`` (3,) the unit bearing of the pixel; ``point`` (3,) metres and
-    ``covariance`` (3, 3) m², both camera optical frame, or None with ``reason`` saying why.
+    ``covariance`` (3, 3) m² of this image's measurement, both camera optical frame, or None with
+    ``reason`` saying why; ``box`` around what is visible of the thing; ``track`` the thing over time,
+    where it is tracked. :func:`gem_ros.geometry.frames.in_frame` takes points to another frame.
     """
 
     query: str
@@ -109,6 +151,8 @@ class Target:
     ray: npt.NDArray[np.float64] | None = None
     point: npt.NDArray[np.float64] | None = None
     covariance: npt.NDArray[np.float64] | None = None
+    box: Box | None = None
+    track: Track | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +160,8 @@ class Grounding:
     """Where each query is in one image: ``targets`` ordered by query, then by score, at least one each.
 
     ``patch_relevancy`` (Q, h, w) float32 in [0, 1], absolute; ``relevancy`` the same at the image's
-    size, computed when first asked for.
+    size, computed when first asked for. ``problems`` are lines about what could not be used and why;
+    ``remembered`` are tracks of things that are out of view now.
     """
 
     queries: tuple[Query, ...]
@@ -124,6 +169,8 @@ class Grounding:
     image_size: tuple[int, int]
     patch_relevancy: npt.NDArray[np.float32]
     upsample: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]] = field(repr=False)
+    problems: tuple[str, ...] = ()
+    remembered: tuple[Track, ...] = ()
 
     @cached_property
     def relevancy(self) -> npt.NDArray[np.float32]:
