@@ -1,0 +1,113 @@
+"""Which of the things that were seen before is which of those seen now."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from gem_ros.data import Target
+from gem_ros.geometry.filter import Gaussian, distances
+
+# 0.99 quantiles of chi²: one true sighting in a hundred is refused.
+GATE_POINT = 11.345  # 3 degrees of freedom
+GATE_PIXEL = 9.210  # 2 degrees of freedom
+
+# In gates. Mahalanobis distance favours what is uncertain, and what is out of view gets ever more uncertain: so it
+# comes after whatever was just there.
+OUT_OF_VIEW = 1.0
+# A pair that does not match is a thing that went and another that came, each as unlikely as a sighting at its gate.
+UNMATCHED = 2.0
+
+
+@dataclass(eq=False)
+class Thing:
+    """The state of one track, changed in place; ``point`` (m) and ``image`` (px) are filtered, ``pixel`` is not.
+
+    ``in_view``: the last image showed it; ``held``: the last image counted it as found.
+    """
+
+    id: int
+    query: str
+    query_index: int
+    since: int
+    seen: int
+    hits: int
+    score: float
+    pixel: tuple[float, float]
+    image: Gaussian
+    point: Gaussian | None
+    in_view: bool = True
+    held: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Sighting:
+    """One target of this image with what is known of its place, and the two thresholds of its query."""
+
+    target: Target
+    pixel: tuple[float, float]
+    image: Gaussian
+    point: Gaussian | None
+    enter: float
+    leave: float
+
+    def counts_for(self, thing: Thing | None) -> bool:
+        """Whether the score suffices, for a thing that is held or for another, or a new one."""
+        return self.target.score >= self.threshold(thing)
+
+    def threshold(self, thing: Thing | None) -> float:
+        """The score from which this is a sighting of ``thing`` (None: a new one)."""
+        return self.leave if thing is not None and thing.held else self.enter
+
+
+@dataclass(frozen=True)
+class Reach:
+    """By what a thing can be recognised now: by its place in 3D, by its pixel."""
+
+    point: bool
+    pixel: bool
+
+
+def associate(things: Sequence[Thing], sightings: Sequence[Sighting], reach: Sequence[Reach]) -> dict[int, Thing]:
+    """The thing of each sighting (by its index) that has one; each thing once, only within its query and gate.
+
+    The pairs with the least sum of costs: squared Mahalanobis distance over its gate, in 3D where both sides
+    have a place, in pixels otherwise. Queries share one matrix: pairs across them cost what no match costs, so
+    they change nothing.
+    """
+    costs = np.full((len(things), len(sightings)), UNMATCHED)
+    by_point, by_pixel = _comparable(things, sightings, reach)
+    for pairs, gate, kind in ((by_point, GATE_POINT, "point"), (by_pixel, GATE_PIXEL, "image")):
+        states = [getattr(things[row], kind) for row, _ in pairs]
+        squared = distances(states, [getattr(sightings[column], kind) for _, column in pairs])
+        for (row, column), cost in zip(pairs, (squared / gate).tolist(), strict=True):
+            if cost <= 1:
+                costs[row, column] = cost + (0.0 if things[row].in_view else OUT_OF_VIEW)
+    matched = zip(*linear_sum_assignment(costs), strict=True)
+    # A match at exactly both limits costs as much as none; it is none.
+    return {int(column): things[row] for row, column in matched if costs[row, column] < UNMATCHED}
+
+
+def _comparable(
+    things: Sequence[Thing], sightings: Sequence[Sighting], reach: Sequence[Reach]
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Pairs (thing, sighting) to be compared in 3D, and those to be compared in pixels."""
+    of_query = defaultdict(list)
+    for column, sighting in enumerate(sightings):
+        of_query[sighting.target.query_index].append((column, sighting))
+    by_point: list[tuple[int, int]] = []
+    by_pixel: list[tuple[int, int]] = []
+    for row, (thing, can) in enumerate(zip(things, reach, strict=True)):
+        for column, sighting in of_query[thing.query_index]:
+            if not sighting.counts_for(thing):
+                continue  # too weak for this one: it must not take it from a stronger sighting
+            if thing.point is not None and sighting.point is not None:
+                if can.point:
+                    by_point.append((row, column))
+            elif can.pixel:
+                by_pixel.append((row, column))
+    return by_point, by_pixel

@@ -1,0 +1,116 @@
+"""Where a thing is and how surely: measurements of it, and a constant-position Kalman filter that fuses them.
+
+The filter assumes nothing about how a thing moves, only how far it may wander in a second: what is looked for
+mostly stands still, and a velocity learned from a few jumpy peaks would carry a track away.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from gem_ros.data import Box, Target
+
+Numbers = npt.NDArray[np.float64]
+
+# A position or a deviation outside of these is a broken measurement: no camera knows a point to 10 µm, no map
+# is larger than the Earth, and a deviation of 1 km says nothing. They also keep every matrix here invertible.
+LARGEST_POSITION = 1e8  # m
+DEVIATIONS = 1e-5, 1e3  # m
+LARGEST_CONDITION = 1e12  # ratio of the largest to the smallest variance
+
+UNKNOWN_REGION = 0.05  # deviation of a pixel without a region, share of the image's width: about a patch and a half
+SMALLEST_PIXEL = 1.0  # deviation in px; a region of a few pixels does not make a peak more certain than that
+
+_EYE = {2: np.eye(2), 3: np.eye(3)}
+_NO_BOX = Box(np.zeros(3), np.zeros(3), np.eye(3))
+
+
+@dataclass(frozen=True, eq=False)
+class Gaussian:
+    """``mean`` (n,) and ``covariance`` (n, n), symmetric positive definite: n = 3 in m, n = 2 in px."""
+
+    mean: Numbers
+    covariance: Numbers
+
+
+def points_of(targets: Sequence[Target]) -> list[Gaussian | None]:
+    """The 3D measurement of each target, None for those that have none that can be computed with.
+
+    Its covariance is that of the measured surface point, plus that of which of the thing's points was measured:
+    uniform over the box, so size²/12 along each of the box's axes.
+    """
+    result: list[Gaussian | None] = [None] * len(targets)
+    known = [index for index, each in enumerate(targets) if each.point is not None and each.covariance is not None]
+    if not known:
+        return result
+    means = np.array([targets[index].point for index in known], np.float64)
+    boxes = [targets[index].box or _NO_BOX for index in known]
+    turns = np.array([box.rotation for box in boxes], np.float64)
+    sizes = np.array([box.size for box in boxes], np.float64)[:, None]
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
+        covariances = np.array([targets[index].covariance for index in known], np.float64)
+        covariances = covariances + (turns * sizes**2 / 12) @ turns.transpose(0, 2, 1)
+        covariances = (covariances + covariances.transpose(0, 2, 1)) / 2
+    usable = (np.abs(means).max(axis=1) <= LARGEST_POSITION) & _are_deviations(covariances)
+    for index, mean, covariance, fits in zip(known, means, covariances, usable, strict=True):
+        result[index] = Gaussian(mean, covariance) if fits else None
+    return result
+
+
+def _are_deviations(covariances: Numbers) -> npt.NDArray[np.bool_]:
+    """(N,) whether each of ``covariances`` (N, 3, 3), symmetric, is one: finite, and positive in every direction."""
+    finite = np.abs(covariances).max(axis=(1, 2)) <= DEVIATIONS[1] ** 2  # false for NaN
+    variances = np.linalg.eigvalsh(np.where(finite[:, None, None], covariances, 0.0))  # ascending
+    least = np.maximum(DEVIATIONS[0] ** 2, variances[:, 2] / LARGEST_CONDITION)
+    return np.asarray(finite & (variances[:, 0] >= least))
+
+
+def pixel_of(target: Target, width: int) -> Gaussian | None:
+    """The target's pixel in an image of ``width`` px, or None where it has none.
+
+    As in 3D, the peak may be anywhere on the thing: uniform over a square of the region's area, so area/12.
+    """
+    if target.pixel is None or not all(map(math.isfinite, target.pixel)):
+        return None
+    area = 0 if target.region is None else int(np.count_nonzero(target.region))
+    variance = area / 12 if area else (UNKNOWN_REGION * width) ** 2
+    return Gaussian(np.array(target.pixel, np.float64), max(variance, SMALLEST_PIXEL**2) * _EYE[2])
+
+
+def predict(state: Gaussian, noise: float, seconds: float) -> Gaussian:
+    """``state`` after ``seconds`` of a random walk of ``noise`` (m or px per √s): P + q² dt I."""
+    return Gaussian(state.mean, state.covariance + noise**2 * seconds * _EYE[len(state.mean)])
+
+
+def fuse(states: Sequence[Gaussian], measured: Sequence[Gaussian]) -> list[Gaussian]:
+    """Each state after a measurement of all of it (H = I), in Joseph's form; all at once, as they come by dozens.
+
+    (I − K) P (I − K)ᵀ + K R Kᵀ is a sum of squares: rounding cannot make it indefinite, as it can (I − K) P.
+    """
+    if not states:
+        return []
+    (x, p), (z, r) = _stacked(states), _stacked(measured)
+    gain = np.linalg.solve(p + r, p).transpose(0, 2, 1)  # K = P S⁻¹, P and S symmetric
+    rest = _EYE[x.shape[1]] - gain
+    updated = rest @ p @ rest.transpose(0, 2, 1) + gain @ r @ gain.transpose(0, 2, 1)
+    means = x + (gain @ (z - x)[..., None])[..., 0]
+    return [Gaussian(*each) for each in zip(means, (updated + updated.transpose(0, 2, 1)) / 2, strict=True)]
+
+
+def distances(states: Sequence[Gaussian], measured: Sequence[Gaussian]) -> Numbers:
+    """(N,) squared Mahalanobis distance of each state to its measurement, with S = P + R."""
+    if not states:
+        return np.zeros(0)
+    (x, p), (z, r) = _stacked(states), _stacked(measured)
+    with np.errstate(over="ignore", invalid="ignore"):  # a pixel far beyond any image: infinitely far
+        return np.asarray(((z - x) * np.linalg.solve(p + r, (z - x)[..., None])[..., 0]).sum(axis=1))
+
+
+def _stacked(gaussians: Sequence[Gaussian]) -> tuple[Numbers, Numbers]:
+    """Means (N, n) and covariances (N, n, n)."""
+    return np.array([each.mean for each in gaussians]), np.array([each.covariance for each in gaussians])
