@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,17 +19,28 @@ from gem_ros.errors import GeometryError
 Matrix = npt.NDArray[np.float64]
 
 
-def matrix(position: Sequence[float], quaternion: Sequence[float]) -> Matrix:
-    """(4, 4) of a position (3,) m and a quaternion (x, y, z, w) of any length but zero; :class:`GeometryError`."""
-    values = np.array([*position, *quaternion], np.float64)
-    norm = float(np.linalg.norm(values[3:]))
-    if not np.isfinite(values).all() or norm < 1e-6:
-        raise GeometryError(
-            f"pose: expected a finite position and a quaternion of length 1, got {values.tolist()}; check its publisher"
-        )
-    result = np.eye(4)
-    result[:3, :3], result[:3, 3] = Rotation.from_quat(values[3:] / norm).as_matrix(), values[:3]
-    return result
+def pose_at(stamp: int, stamps: Sequence[int], matrices: Sequence[Matrix], slop: float) -> Matrix:
+    """The motion at ``stamp`` (ns) between the two of ascending ``stamps`` around it; an exact one stands alone.
+
+    The nearer of the two must be at most ``slop`` s away. :class:`GeometryError` where there are no such two:
+    nothing is extrapolated.
+    """
+    after = bisect_right(stamps, stamp)
+    if after and stamps[after - 1] == stamp:
+        return matrices[after - 1]
+    expected = "camera pose: expected poses before and after the image's stamp"
+    if not stamps:
+        raise GeometryError(f"{expected}, got none")
+    if after == len(stamps):
+        raise GeometryError(f"{expected}, got the newest {(stamp - stamps[-1]) / 1e9:.3f} s before it")
+    if after == 0:
+        raise GeometryError(f"{expected}, got the oldest {(stamps[0] - stamp) / 1e9:.3f} s after it")
+    first, second = stamps[after - 1], stamps[after]
+    away = min(stamp - first, second - stamp)
+    if away > slop * 1e9:
+        expected = f"camera pose: expected one at most {slop:g} s from the image's stamp"
+        raise GeometryError(f"{expected}, got the nearest {away / 1e9:.3f} s from it; publish it more often")
+    return interpolate(matrices[after - 1], matrices[after], (stamp - first) / (second - first))
 
 
 def interpolate(before: Matrix, after: Matrix, share: float) -> Matrix:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import importlib
 import math
+import re
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from gem_ros.data import CameraIntrinsics
+from gem_ros.data import CameraIntrinsics, Pose
 from gem_ros.errors import DecodeError
 from gem_ros.messages.compressed import MAX_PIXELS, invert_depth, picture, rvl
 
@@ -22,6 +23,7 @@ Image = npt.NDArray[np.uint8]
 Depth = npt.NDArray[np.float32]
 
 MILLIMETRES = ("16UC1", "mono16")
+SMALLEST_QUATERNION = 1e-6  # its largest number: below, a direction is noise
 _GRAY, _FROM_BGR = cv2.COLOR_GRAY2RGB, cv2.COLOR_BGR2RGB
 # encoding -> (bits per channel, channels, OpenCV's conversion to RGB). 8UCn are OpenCV's own: BGR order.
 # OpenCV names a Bayer pattern by its second row's second and third pixel: RGGB is its BG.
@@ -115,18 +117,23 @@ def compressed_depth(msg: Any) -> Depth:
     return _positive(invert_depth(values, data[4:12])) if encoding == "32FC1" else _metres(values)
 
 
-def camera_info(msg: Any) -> CameraIntrinsics:
-    """sensor_msgs/CameraInfo -> the camera of the raw image it came with.
+def camera_info(msg: Any, rectified: bool = False) -> CameraIntrinsics:
+    """sensor_msgs/CameraInfo -> the camera of the raw image it came with, or of the rectified one.
 
-    K and D are of the calibrated size; region of interest and binning (REP-104) are applied, so that
-    integers stay pixel centres: cx' = (cx − x_offset + ½)/binning − ½. Zero binning means none, an empty
-    region the whole image.
+    Raw: K and D. Rectified: the left three columns of P and no distortion; points are then of this camera's
+    own optical frame, whatever stereo baseline P's fourth column tells. Both are of the calibrated size;
+    region of interest and binning (REP-104) are applied, so that integers stay pixel centres:
+    cx' = (cx − x_offset + ½)/binning − ½. Zero binning means none, an empty region the whole image.
     """
-    k, d = [float(value) for value in msg.k], tuple(float(value) for value in msg.d)
+    k, d = [float(each) for each in msg.k], tuple(float(each) for each in msg.d)
+    expected, cure = "a calibrated camera", "calibrate it"
+    if rectified:
+        k, d = [float(msg.p[row + column]) for row in (0, 4, 8) for column in range(3)], ()
+        expected, cure = "the projection P of a rectified image", "calibrate it, or set rectified to no"
     if not (all(map(math.isfinite, (*k, *d))) and k[0] > 0 and k[4] > 0):
-        raise DecodeError(f"camera_info: expected a calibrated camera, got fx={k[0]:g}, fy={k[4]:g}; calibrate it")
+        raise DecodeError(f"camera_info: expected {expected}, got fx={k[0]:g}, fy={k[4]:g}; {cure}")
     if k[1]:
-        raise DecodeError(f"camera_info: expected no skew, got K[0, 1]={k[1]:g}")
+        raise DecodeError(f"camera_info: expected no skew, got {'P' if rectified else 'K'}[0, 1]={k[1]:g}")
     across, down = max(int(msg.binning_x), 1), max(int(msg.binning_y), 1)
     width, height = (int(msg.roi.width) or int(msg.width)) // across, (int(msg.roi.height) or int(msg.height)) // down
     if width < 1 or height < 1:
@@ -138,9 +145,47 @@ def camera_info(msg: Any) -> CameraIntrinsics:
         fy=k[4] / down,
         cx=(k[2] - int(msg.roi.x_offset) + 0.5) / across - 0.5,
         cy=(k[5] - int(msg.roi.y_offset) + 0.5) / down - 0.5,
-        distortion_model=str(msg.distortion_model),
+        distortion_model="plumb_bob" if rectified else str(msg.distortion_model),
         d=d,
     )
+
+
+def is_rectified(topic: str) -> bool:
+    """Whether an image topic is named as image_proc names rectified ones: ``image_rect_color``, ``rect/image``."""
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", topic)
+    return any(each.lower() in ("rect", "rectified") for each in words)
+
+
+def pose(msg: Any) -> Pose:
+    """geometry_msgs/PoseStamped of a camera's optical frame -> where it is in the message's frame."""
+    return Pose(str(msg.header.frame_id), _motion(msg.pose.position, msg.pose.orientation))
+
+
+def transform(msg: Any) -> Pose:
+    """geometry_msgs/TransformStamped -> where the child frame is in the message's frame."""
+    return Pose(str(msg.header.frame_id), _motion(msg.transform.translation, msg.transform.rotation))
+
+
+def _motion(position: Any, rotation: Any) -> npt.NDArray[np.float64]:
+    """(4, 4) of a message's x, y, z in m and a quaternion x, y, z, w of any length but zero.
+
+    With q = (v, w) of length 1 and [v]× the matrix of the cross product: R = I + 2w[v]× + 2[v]×[v]× (Rodrigues).
+    """
+    shift = np.array([position.x, position.y, position.z], np.float64)
+    quaternion = np.array([rotation.x, rotation.y, rotation.z, rotation.w], np.float64)
+    largest = float(np.abs(quaternion).max())  # first out of the squares' way, which overflow
+    if not (np.isfinite(shift).all() and np.isfinite(largest) and largest >= SMALLEST_QUATERNION):
+        got = f"{shift.tolist()} m, {quaternion.tolist()}"
+        raise DecodeError(
+            f"pose: expected a finite position and a quaternion of length 1, got {got}; see its publisher"
+        )
+    quaternion /= largest
+    x, y, z, w = quaternion / np.linalg.norm(quaternion)
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    result = np.eye(4)
+    result[:3, :3] += 2 * w * cross + 2 * cross @ cross
+    result[:3, 3] = shift
+    return result
 
 
 def _bytes(msg: Any) -> Image:

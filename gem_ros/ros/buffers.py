@@ -7,12 +7,12 @@ from collections import deque
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
-CAPACITY = 10
+CAPACITY = 30  # a second of a fast camera: partners are looked up after inference
 JUMP_NS = 1_000_000_000  # stamps that fall back further belong to a clock that was reset or a bag that began anew
 
 
 class StampBuffer(Generic[T]):
-    """Items by stamp (ns), at most :data:`CAPACITY`; one thread adds, another looks up."""
+    """Items by stamp (ns), at most ``capacity``; one thread adds, another looks up."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._items: deque[tuple[int, T]] = deque(maxlen=capacity)
@@ -36,6 +36,12 @@ class StampBuffer(Generic[T]):
             self._changed.wait_for(lambda: self._closed or self._reached(stamp), wait)
             nearest = min(self._items, key=lambda each: abs(each[0] - stamp), default=None)
             return nearest[1] if nearest and abs(nearest[0] - stamp) <= slop * 1e9 else None
+
+    def ordered(self, stamp: int, wait: float = 0.0) -> list[tuple[int, T]]:
+        """Everything kept, by stamp, as soon as something as new as ``stamp`` is here or ``wait`` s are over."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._reached(stamp), wait)
+            return sorted(self._items, key=lambda each: each[0])
 
     def close(self) -> None:
         """Forget everything, and let nobody wait any more."""

@@ -1,5 +1,8 @@
 """A recording becomes Observations: the right topics, partners by stamp, and what is missing said."""
 
+import dataclasses
+
+import cv2
 import numpy as np
 import pytest
 import recorded
@@ -31,6 +34,108 @@ def test_depth_may_arrive_late_but_is_never_another_images(tmp_path):
         for index, each in enumerate(observations)
         if index != 3
     )
+
+
+POSE = "geometry_msgs/msg/PoseStamped"
+TOPICS = CameraTopics(
+    "/camera/color/image_raw/compressed",
+    "/camera/depth/image_raw/compressedDepth",
+    "/camera/color/camera_info",
+    "/camera/pose",
+)
+HEIGHT, WIDTH = recorded.HEIGHT, recorded.WIDTH
+
+
+def record(path, *messages, image=TOPICS.image, size=(HEIGHT, WIDTH), info=None):
+    """A bag of one image at START, with depth of a size (H, W), camera_info, and (topic, type, stamp, message)."""
+    rgb, depth, _ = recorded.scene(0)
+    compressed = "sensor_msgs/msg/CompressedImage"
+    picture = recorded.message(compressed, recorded.header(recorded.START), "jpeg", recorded.jpeg(rgb))
+    scaled = cv2.resize(depth, size[::-1], interpolation=cv2.INTER_NEAREST)
+    with bag.BagWriter(path) as writer:
+        writer.write(image, compressed, recorded.START, picture)
+        writer.write(TOPICS.depth, compressed, recorded.START, recorded.compressed_depth(recorded.START, scaled))
+        writer.write(TOPICS.camera_info, INFO, recorded.START, info or recorded.camera_info(recorded.START))
+        for topic, kind, stamp, message in messages:
+            writer.write(topic, kind, stamp, message)
+    return path
+
+
+def pose(milliseconds, x=0.0, frame_id="map", turn=0.0, length=1.0):
+    """A camera pose so long after START, at x m and turned about z by some degrees."""
+    stamp = recorded.START + milliseconds * 1_000_000
+    header = recorded.header(stamp)
+    header.frame_id = frame_id
+    half = np.radians(turn) / 2
+    rotation = recorded.message("geometry_msgs/msg/Quaternion", 0.0, 0.0, length * np.sin(half), length * np.cos(half))
+    position = recorded.message("geometry_msgs/msg/Point", x, 0.0, 0.0)
+    value = recorded.message("geometry_msgs/msg/Pose", position, rotation)
+    return TOPICS.pose, POSE, stamp, recorded.message(POSE, header, value)
+
+
+def pose_of(path, **options):
+    (observation,) = read_observations(path, **options)
+    return observation.pose
+
+
+def test_the_pose_is_the_one_between_those_around_the_image(tmp_path):
+    found = pose_of(record(tmp_path / "bag", pose(-10, 1.0), pose(30, 2.0, turn=80), pose(200, 9.0)))
+    assert found.frame_id == "map" and found.matrix[0, 3] == pytest.approx(1.25)
+    assert found.matrix[:2, 0] == pytest.approx([np.cos(np.radians(20)), np.sin(np.radians(20))])
+    exact = pose_of(record(tmp_path / "exact", pose(0, 7.0)), slop=0.0)
+    assert exact.matrix[0, 3] == 7.0
+
+
+@pytest.mark.parametrize("around", [[], [-10], [10], [-60, 60]])
+def test_without_poses_around_the_image_there_is_none(tmp_path, around):
+    (observation,) = read_observations(record(tmp_path / "bag", *map(pose, around)), TOPICS)
+    assert observation.pose is None and observation.missing is None
+
+
+def test_what_is_no_pose_is_left_out_and_frames_are_not_mixed(tmp_path):
+    others = pose(-2, 50.0, length=0.0), pose(2, 60.0, "odom"), pose(3, np.nan)
+    found = pose_of(record(tmp_path / "bag", pose(-1, 1.0), pose(4, 6.0), *others))
+    assert found.frame_id == "map" and found.matrix[0, 3] == pytest.approx(2.0)
+
+
+def test_a_pose_topic_of_another_type_is_said(tmp_path):
+    path = record(tmp_path / "bag")
+    topics = dataclasses.replace(TOPICS, pose=TOPICS.camera_info)
+    with pytest.raises(BagError, match="of type geometry_msgs/msg/PoseStamped, got sensor_msgs/msg/CameraInfo"):
+        list(read_observations(path, topics))
+
+
+@pytest.mark.parametrize(
+    ("image", "focal"), [(TOPICS.image, recorded.FOCAL), ("/camera/color/image_rect/compressed", 99.0)]
+)
+def test_a_rectified_image_has_the_camera_of_p(tmp_path, image, focal):
+    info = recorded.camera_info(recorded.START)
+    info.d, info.p = np.full(5, 0.1), np.array([99.0, 0, 79.5, 0, 0, 99.0, 59.5, 0, 0, 0, 1, 0])
+    (observation,) = read_observations(record(tmp_path / "bag", image=image, info=info))
+    assert observation.camera.fx == focal and bool(observation.camera.d) == (focal != 99.0)
+
+
+@pytest.mark.parametrize(
+    ("size", "missing"),
+    [
+        ((HEIGHT // 2, WIDTH // 2), None),
+        ((2 * HEIGHT, 2 * WIDTH), None),
+        ((45, 60), None),
+        ((HEIGHT - 1, WIDTH), "misaligned"),
+        ((45, 61), "misaligned"),
+        ((WIDTH, HEIGHT), "misaligned"),
+    ],
+)
+def test_depth_of_another_size_must_have_the_images_aspect(tmp_path, size, missing):
+    (observation,) = read_observations(record(tmp_path / "bag", size=size))
+    assert (observation.missing, observation.depth.shape) == (missing, size)
+
+
+def test_a_camera_info_of_another_size_is_misaligned(tmp_path):
+    info = recorded.camera_info(recorded.START)
+    info.width, info.height = WIDTH // 2, HEIGHT // 2
+    (observation,) = read_observations(record(tmp_path / "bag", info=info))
+    assert observation.missing == "misaligned"
 
 
 def test_an_image_topic_that_is_not_there_is_said(tmp_path):

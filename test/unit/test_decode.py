@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rosbags.typesys import Stores, get_typestore
+from scipy.spatial.transform import Rotation
 
 from gem_ros.errors import DecodeError
 from gem_ros.messages import decode
@@ -407,6 +408,7 @@ def info(**changes: Any) -> Any:
         "distortion_model": "plumb_bob",
         "d": [0.1, 0.2, 0.0, 0.0, 0.0],
         "k": np.array([525.0, 0, 319.5, 0, 520.0, 239.5, 0, 0, 1]),
+        "p": np.array([500.0, 0, 300.5, -25.0, 0, 510.0, 250.5, 0, 0, 0, 1, 0]),
         "binning_x": 0,
         "binning_y": 0,
         "roi": roi,
@@ -449,6 +451,142 @@ def test_a_region_of_interest_moves_the_centre() -> None:
 def test_an_uncalibrated_camera_is_refused(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(DecodeError, match=says):
         decode.camera_info(info(**changes))
+
+
+def test_a_rectified_image_has_the_camera_of_p_and_no_distortion() -> None:
+    camera = decode.camera_info(info(d=[float("nan")] * 8, distortion_model="rational_polynomial"), rectified=True)
+    assert (camera.width, camera.height) == (640, 480)
+    assert (camera.fx, camera.fy, camera.cx, camera.cy) == (500.0, 510.0, 300.5, 250.5)
+    assert camera.d == () and camera.distortion_model == "plumb_bob"
+
+
+def test_region_and_binning_of_a_rectified_image() -> None:
+    roi = SimpleNamespace(x_offset=100, y_offset=40, width=200, height=100, do_rectify=True)
+    camera = decode.camera_info(info(roi=roi, binning_x=2, binning_y=4), rectified=True)
+    assert (camera.width, camera.height) == (100, 25)
+    assert (camera.fx, camera.fy, camera.cx, camera.cy) == (250.0, 127.5, 100.0, 52.25)
+
+
+@pytest.mark.parametrize(
+    ("p", "says"),
+    [
+        ([0.0] * 12, "projection P of a rectified image, got fx=0, fy=0; calibrate it, or set rectified to no"),
+        ([500.0, 0, 300, 0, 0, 0, 250, 0, 0, 0, 1, 0], "got fx=500, fy=0"),
+        ([float("nan")] * 12, "got fx=nan"),
+        ([500.0, 2.0, 300, 0, 0, 500, 250, 0, 0, 0, 1, 0], r"no skew, got P\[0, 1\]=2"),
+    ],
+)
+def test_a_rectified_image_without_a_projection_is_refused_in_one_line(p: list[float], says: str) -> None:
+    with pytest.raises(DecodeError, match=says) as error:
+        decode.camera_info(info(p=p), rectified=True)
+    assert "\n" not in str(error.value)
+    assert decode.camera_info(info(p=p)).fx == 525.0  # the raw one needs none
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        *(
+            "/image_rect",
+            "image_rect_color",
+            "/camera/color/image_rect_raw",
+            "/cam/rect/image",
+            "/zed/rgb/color/rect/image",
+        ),
+        *(
+            "/camera/color_rectified",
+            "/left/image_rect/compressed",
+            "/cam0/Image_Rect",
+            "/cam/imageRect",
+            "/image_rect2",
+        ),
+    ],
+)
+def test_image_procs_names_are_of_rectified_images(topic: str) -> None:
+    assert decode.is_rectified(topic)
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        *("", "/", "/image_raw", "/camera/color/image_raw", "/direct/image", "/image_direct", "/rectangle/image"),
+        *("/unrectified/image", "/correct_image", "/rectifier/image_raw", "/imagerect", "/directRectangle"),
+    ],
+)
+def test_other_names_are_not(topic: str) -> None:
+    assert not decode.is_rectified(topic)
+
+
+# Poses
+
+
+def make_pose(origin: str, position: Any, rotation: Any, kind: str = "PoseStamped") -> Any:
+    """A PoseStamped or TransformStamped in map; ``rotation`` is x, y, z, w."""
+    names, parts = ("x", "y", "z", "w"), ("translation", "rotation") if "Trans" in kind else ("position", "orientation")
+    inner, first = ("Transform", "Vector3") if "Trans" in kind else ("Pose", "Point")
+    fields = dict(zip(names, position, strict=False)), dict(zip(names, rotation, strict=True))
+    if origin == "plain":
+        value = dict(zip(parts, (SimpleNamespace(**each) for each in fields), strict=True))
+        header = SimpleNamespace(frame_id="map")
+        return SimpleNamespace(header=header, **{inner.lower(): SimpleNamespace(**value)})
+    if origin == "rclpy":
+        messages = importlib.import_module("geometry_msgs.msg")
+        made = getattr(messages, first)(**fields[0]), messages.Quaternion(**fields[1])
+        message = getattr(messages, kind)()
+        message.header.frame_id = "map"
+        setattr(message, inner.lower(), getattr(messages, inner)(**dict(zip(parts, made, strict=True))))
+        return message
+    types = TYPES[origin]
+    made = types[f"geometry_msgs/msg/{first}"](**fields[0]), types["geometry_msgs/msg/Quaternion"](**fields[1])
+    stamp = types["builtin_interfaces/msg/Time"](sec=1, nanosec=2)
+    values = {
+        "header": types["std_msgs/msg/Header"](stamp=stamp, frame_id="map"),
+        inner.lower(): types[f"geometry_msgs/msg/{inner}"](**dict(zip(parts, made, strict=True))),
+    }
+    extra = {"child_frame_id": "camera"} if "Trans" in kind else {}
+    return types[f"geometry_msgs/msg/{kind}"](**values, **extra)
+
+
+@pytest.mark.parametrize("origin", ORIGINS)
+@pytest.mark.parametrize(("read", "kind"), [(decode.pose, "PoseStamped"), (decode.transform, "TransformStamped")])
+def test_a_camera_that_looks_along_x_of_the_map(origin: str, read: Any, kind: str) -> None:
+    found = read(make_pose(origin, (2.0, 3.0, 1.0), (-0.5, 0.5, -0.5, 0.5), kind))  # REP-103's optical frame
+    assert found.frame_id == "map"
+    assert found.matrix == pytest.approx(np.array([[0.0, 0, 1, 2], [-1, 0, 0, 3], [0, -1, 0, 1], [0, 0, 0, 1]]))
+
+
+def test_half_a_turn_and_none() -> None:
+    assert decode.pose(make_pose("plain", (0.0, 0, 0), (0.0, 0, 0, 1))).matrix == pytest.approx(np.eye(4))
+    turned = decode.pose(make_pose("plain", (0.0, 0, 0), (0.0, 1, 0, 0))).matrix
+    assert turned == pytest.approx(np.diag([-1.0, 1, -1, 1]))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    rotation=st.tuples(*[st.floats(-1, 1)] * 4).filter(lambda q: max(map(abs, q)) > 1e-2),
+    scale=st.sampled_from([1e-3, 1.0, 1e200, -7.0]),
+)
+def test_scipy_turns_by_the_same_quaternion_of_any_length(rotation: Any, scale: float) -> None:
+    matrix = decode.pose(make_pose("plain", (0.0, 0, 0), [scale * each for each in rotation])).matrix
+    assert matrix[:3, :3] == pytest.approx(Rotation.from_quat(rotation).as_matrix(), abs=1e-12)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("place", range(7))
+def test_a_pose_of_bad_numbers_is_refused_in_one_line(place: int, bad: float) -> None:
+    values = [1.0, 2, 3, 0, 0, 0, 1]
+    values[place] = bad
+    with pytest.raises(
+        DecodeError, match="pose: expected a finite position and a quaternion of length 1, got"
+    ) as error:
+        decode.pose(make_pose("plain", values[:3], values[3:]))
+    assert "\n" not in str(error.value) and str(bad) in str(error.value)
+
+
+@pytest.mark.parametrize("length", [0.0, 1e-9])
+def test_a_quaternion_of_no_length_turns_nowhere(length: float) -> None:
+    with pytest.raises(DecodeError, match="quaternion"):
+        decode.transform(make_pose("plain", (0.0, 0, 0), (0.0, length, 0, 0), "TransformStamped"))
 
 
 def test_stamps_are_nanoseconds() -> None:

@@ -64,7 +64,7 @@ def test_the_nearest_stamp_within_the_slop_is_found():
 
 
 def test_only_the_last_ones_are_kept():
-    buffer = StampBuffer()
+    buffer = StampBuffer(10)
     for number in range(11):
         buffer.add(number, number)
     assert buffer.find(0, 0.0) is None and buffer.find(1, 0.0) == 1
