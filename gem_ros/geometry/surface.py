@@ -1,4 +1,4 @@
-"""Which of the surfaces in a patch of depth is the thing: what stands out, and the nearest of it."""
+"""Which of the surfaces in a patch of depth is the thing: what stands out, the nearest of it, and all of it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,21 @@ HYPOTHESES = 48  # planes tried: with half of the pixels on the plane one in eig
 ON_PLANE = 0.012  # relative distance from a plane within which a depth is on it
 PLANE_SUPPORT = 0.3  # share of the pixels that must be on a plane for it to be the background
 STAND_OUT = 0.015  # relative distance in front of the background that makes a pixel part of a thing
+CLEAR = 3.0  # standard deviations of the sensor's noise that it must be in front as well
 THING_SUPPORT = 0.05  # share of the weight that must stand out for there to be a thing
 
 BIN = 0.01  # depth histogram, relative: 1 cm at 1 m
 SMOOTH = 1.5  # bins
 VALLEY = 0.6  # two modes are two surfaces if the density between them falls below this share of the lower
-MODE_SUPPORT = 0.25  # share of the weight that makes a nearer surface the thing
+MODE_SUPPORT = 0.4  # share of the weight that makes a nearer surface the thing; with 0.25 what hides its rim won
+
+
+def depth_noise(depth: Numbers) -> Numbers:
+    """Standard deviation in m of a measured depth in m, of any shape: 1.2 mm + 1.9 mm/m² (z − 0.4 m)².
+
+    Measured for structured light by Nguyen, Izadi and Lovell (3DIMPVT 2012), assumed for every camera here.
+    """
+    return np.asarray(0.0012 + 0.0019 * (depth - 0.4) ** 2)
 
 
 def flying(depth: npt.NDArray[np.float32]) -> Mask:
@@ -61,7 +70,7 @@ def standing_out(pixels: Numbers, depth: Numbers, weights: Numbers, plane: Numbe
     everything = np.ones(len(depth), dtype=bool)
     if plane is None:
         return everything
-    front = 1 - (pixels @ plane[:2] + plane[2]) * depth > STAND_OUT
+    front = 1 - (pixels @ plane[:2] + plane[2]) * depth > np.maximum(STAND_OUT, CLEAR * depth_noise(depth) / depth)
     return np.asarray(front if weights[front].sum() > THING_SUPPORT * weights.sum() else everything)
 
 
@@ -78,6 +87,20 @@ def nearest_surface(depth: Numbers, weights: Numbers) -> Mask:
     shares = np.add.reduceat(density, cuts) / density.sum()
     chosen = int(np.argmax(shares >= min(MODE_SUPPORT, float(shares.max()))))
     return np.asarray(np.searchsorted(cuts, index, side="right") - 1 == chosen)
+
+
+def unbroken(depth: Numbers, surface: Mask) -> Mask:
+    """(N,) true for all of the thing that ``surface`` (N,) is a part of: what no jump in depth parts from it.
+
+    A mug's far wall is behind its near one, but its sides lead there; what stands behind the mug begins
+    with a jump. Only depths count, not where the pixels are, so holes in the depth image do no harm.
+    """
+    order = np.sort(depth)
+    ends = np.flatnonzero(np.diff(order) > EDGE * order[:-1])  # the last of each run without a jump
+    near, far = depth[surface].min(), depth[surface].max()
+    first = order[np.append(0, ends + 1)]
+    last = order[np.append(ends, len(order) - 1)]
+    return np.asarray((depth >= first[first <= near].max()) & (depth <= last[last >= far].min()))
 
 
 def _valleys(density: Numbers) -> list[int]:

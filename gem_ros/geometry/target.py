@@ -1,4 +1,4 @@
-"""From a relevancy map and depth to things in 3D: regions, their peaks, a robust surface point.
+"""From a relevancy map and depth to things in 3D: regions, their peaks, a robust surface point, a box.
 
 A patch of the vision transformer covers 20-30 px of a 640-wide image, so a region bleeds over the
 object's edge onto what stands beside and behind it. :func:`measure` therefore looks for the object's
@@ -14,19 +14,25 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from gem_ros.data import CameraIntrinsics
+from gem_ros.data import Box, CameraIntrinsics
 from gem_ros.errors import GeometryError
 from gem_ros.geometry.camera import back_project
-from gem_ros.geometry.surface import background_plane, flying, nearest_surface, standing_out
+from gem_ros.geometry.surface import background_plane, depth_noise, flying, nearest_surface, standing_out, unbroken
 
 Map = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.float64]
 
+APART = 1.5  # patches between two peaks: neighbours (at most √2) are one thing, with a patch between them they are two
+
 SURFACE_PIXELS = 49  # of the surface around the peak, which the point is the median of
-SURROUNDINGS = 2.5  # patches to each side of the peak in which the background is looked for
+SURROUNDINGS = 1.0  # patches around a region in which its background is looked for
 ENOUGH = 20_000  # pixels of a region that are looked at
 SAMPLES = 400  # pixels of the surroundings that are looked at
+THING_SAMPLES = 1000  # pixels of the thing that its box and covariance are of: undoing a lens takes µs for each
+
+SMALLEST = 0.001  # m, side of a box
+CHI_SQUARE_95 = 7.815  # of three degrees of freedom
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +51,15 @@ class Region:
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """``point`` (3,) m and ``covariance`` (3, 3) m² in the camera optical frame, or None with the reason."""
+    """``point`` (3,) m, ``covariance`` (3, 3) m² and ``box`` in the camera optical frame, or None with the reason.
+
+    The covariance is that of the point as the middle (component-wise median) of the thing's visible surface.
+    """
 
     point: npt.NDArray[np.float64] | None
     covariance: npt.NDArray[np.float64] | None
     reason: Literal["ok", "no_depth", "out_of_range"]
+    box: Box | None = None
 
 
 def find_regions(relevancy: Map, strength: Map, threshold: float, max_regions: int, patch: float) -> list[Region]:
@@ -57,7 +67,8 @@ def find_regions(relevancy: Map, strength: Map, threshold: float, max_regions: i
 
     ``strength`` (h, w), one value per patch of ``patch`` px, says where the peaks are; at the image's size
     it is reduced to patches first. The first region holds the strongest patch of all; where that does not
-    reach the threshold, it is the patch itself. Specks that hold no patch's centre are no regions.
+    reach the threshold, it is the patch itself. Specks that hold no patch's centre are no regions, and of
+    two peaks less than :data:`APART` patches from each other only the stronger one is.
     """
     height, width = relevancy.shape
     if strength.shape == relevancy.shape and patch > 1:
@@ -70,16 +81,20 @@ def find_regions(relevancy: Map, strength: Map, threshold: float, max_regions: i
     found, first = np.unique(of_patch.ravel()[order], return_index=True)
     # Each component's strongest patch, strongest first; below the threshold only if it is the strongest of all.
     peaks = order[np.sort(first[(found > 0) | (first == 0)])]
-    regions = []
-    for peak in peaks[: max(max_regions, 1)]:
+    regions: list[Region] = []
+    for peak in peaks:
         row, column = divmod(int(peak), len(columns))
         label, centre = of_patch[row, column], (float(columns[column]), float(rows[row]))
-        mask = labels == label if label else _square(relevancy.shape, centre, patch)
         near = slice(max(row - 1, 0), row + 2), slice(max(column - 1, 0), column + 2)
         pixel = _centroid(strength[near], of_patch[near] == label, rows[near[0]], columns[near[1]])
+        if any(np.hypot(pixel[0] - u, pixel[1] - v) < APART * patch for u, v in (each.pixel for each in regions)):
+            continue
+        mask = labels == label if label else _square(relevancy.shape, centre, patch)
         if not mask[round(pixel[1]), round(pixel[0])]:  # the centroid of a ring is not on the ring
             pixel = centre
         regions.append(Region(pixel, mask, float(strength[row, column]), patch))
+        if len(regions) >= max_regions:
+            break
     return regions
 
 
@@ -113,7 +128,7 @@ def _centroid(strength: Map, inside: Mask, rows: Numbers, columns: Numbers) -> t
 
 
 def measure(region: Region, depth: Map, camera: CameraIntrinsics, min_depth: float, max_depth: float) -> Measurement:
-    """The surface point of the thing in ``region``; ``depth`` (H, W) m, NaN where invalid.
+    """The surface point of the thing in ``region``, and its box; ``depth`` (H, W) m, NaN where invalid.
 
     What stands out from its background is the thing, else the nearest surface with enough support around
     the peak; the point is the median of its pixels nearest to the peak. Raises :class:`GeometryError`
@@ -123,59 +138,92 @@ def measure(region: Region, depth: Map, camera: CameraIntrinsics, min_depth: flo
         raise GeometryError(
             f"depth: expected the image's size {region.mask.shape[::-1]}, got {depth.shape[::-1]}; register it first"
         )
+    pixels, distances, reason = _usable(region, depth, min_depth, max_depth)
+    if reason != "ok":
+        return Measurement(None, None, reason)
+    offsets = pixels - np.array(region.pixel)
+    squared = (offsets**2).sum(axis=1)
+    weights = np.exp(-squared / (2 * region.patch**2)) + np.finfo(np.float32).tiny
+    front = standing_out(offsets, distances, weights, _background(region, depth, min_depth, max_depth))
+    thing = np.flatnonzero(front)
+    nearest = nearest_surface(distances[thing], weights[thing])
+    surface = thing[nearest]
+    # Without a background to stand out from, everything would hang together.
+    thing = surface if front.all() else thing[unbroken(distances[thing], nearest)]
+    if len(surface) > SURFACE_PIXELS:
+        surface = surface[np.argpartition(squared[surface], SURFACE_PIXELS)[:SURFACE_PIXELS]]
+    if len(thing) > THING_SAMPLES:  # at random: every n-th pixel of a rectangle may be one column
+        thing = np.random.default_rng(0).choice(thing, THING_SAMPLES, replace=False, shuffle=False)
+    points, seen = (_points(camera, pixels[each], distances[each]) for each in (surface, thing))
+    if not len(points):  # pixels that the lens model cannot undo
+        return Measurement(None, None, "no_depth")
+    return _measurement(camera, points, seen if len(seen) else points, region.patch)
+
+
+def _usable(
+    region: Region, depth: Map, min_depth: float, max_depth: float
+) -> tuple[Numbers, Numbers, Literal["ok", "no_depth", "out_of_range"]]:
+    """Pixels (N, 2) of a region and their depths (N,) m within range, those between two surfaces left out."""
     left, top, columns, rows = cv2.boundingRect(region.mask.view(np.uint8))
     window = slice(max(top - 1, 0), top + rows + 1), slice(max(left - 1, 0), left + columns + 1)
     z, measured = depth[window], np.isfinite(depth[window]) & (depth[window] > 0)
     valid = region.mask[window] & measured
-    if not valid.any():
-        return Measurement(None, None, "no_depth")
     usable = valid & (z >= min_depth) & (z <= max_depth)
     if not usable.any():
-        return Measurement(None, None, "out_of_range")
+        return np.empty((0, 2)), np.empty(0), "out_of_range" if valid.any() else "no_depth"
     core = usable & ~flying(np.where(measured, z, np.nan))
     v, u = np.nonzero(core if core.any() else usable)  # never nothing because all is noise
     step = len(u) // ENOUGH + 1  # a floor fills the image
     u, v = u[::step], v[::step]
-    distances: Numbers = z[v, u].astype(np.float64)
-    offsets: Numbers = np.column_stack([u + window[1].start, v + window[0].start]) - np.array(region.pixel)
-    squared = (offsets**2).sum(axis=1)
-    weights = np.exp(-squared / (2 * region.patch**2)) + np.finfo(np.float32).tiny
-    thing = standing_out(offsets, distances, weights, _background(region, depth, min_depth, max_depth))
-    members = np.flatnonzero(thing)
-    members = members[nearest_surface(distances[members], weights[members])]
-    if len(members) > SURFACE_PIXELS:
-        members = members[np.argpartition(squared[members], SURFACE_PIXELS)[:SURFACE_PIXELS]]
-    return _surface_point(camera, offsets[members] + np.array(region.pixel), distances[members], region.patch)
+    pixels = np.column_stack([u + window[1].start, v + window[0].start])
+    return pixels.astype(np.float64), z[v, u].astype(np.float64), "ok"
 
 
 def _background(region: Region, depth: Map, min_depth: float, max_depth: float) -> Numbers | None:
-    """The plane around a region's peak (what it stands on or hangs at), in pixels relative to the peak."""
-    reach = round(SURROUNDINGS * region.patch)
-    u, v = map(round, region.pixel)
-    left, top = max(u - reach, 0), max(v - reach, 0)
-    around = depth[top : v + reach + 1, left : u + reach + 1]
-    step = max(round((around.size / SAMPLES) ** 0.5), 1)
-    around = around[::step, ::step]
-    rows, columns = np.nonzero((around >= max(min_depth, 1e-3)) & (around <= max_depth))  # NaN is neither
-    pixels = np.column_stack([columns * step + left, rows * step + top]) - region.pixel
-    return background_plane(pixels, around[rows, columns].astype(np.float64))
+    """The plane around a region (what the thing stands on or hangs at), in pixels relative to the peak.
 
-
-def _surface_point(camera: CameraIntrinsics, pixels: Numbers, depth: Numbers, patch: float) -> Measurement:
-    """Median of the back-projected pixels (N, 2), with what is uncertain about it.
-
-    Depth noise: 1.2 mm + 1.9 mm/m² (z − 0.4 m)², measured for structured light by Nguyen, Izadi and Lovell
-    (3DIMPVT 2012) and assumed for every camera here, plus the spread of the surface; across the ray: a
-    peak is known to a patch (uniform: patch/√12).
+    Only what is outside of the region counts: else a large thing would be its own background.
     """
+    left, top, columns, rows = cv2.boundingRect(region.mask.view(np.uint8))
+    reach = round(SURROUNDINGS * region.patch)
+    bottom, right = top + rows + reach, left + columns + reach
+    left, top = max(left - reach, 0), max(top - reach, 0)
+    around, inside = depth[top:bottom, left:right], region.mask[top:bottom, left:right]
+    step = max(round((around.size / SAMPLES) ** 0.5), 1)
+    around, inside = around[::step, ::step], inside[::step, ::step]
+    # NaN is neither
+    v, u = np.nonzero(~inside & (around >= max(min_depth, 1e-3)) & (around <= max_depth))
+    pixels = np.column_stack([u * step + left, v * step + top]) - region.pixel
+    return background_plane(pixels, around[v, u].astype(np.float64))
+
+
+def _points(camera: CameraIntrinsics, pixels: Numbers, depth: Numbers) -> Numbers:
+    """Back-projected (M, 3) m, without pixels that the lens model cannot undo."""
     points = back_project(camera, pixels, depth)
-    points = points[np.isfinite(points).all(axis=1)]
-    if not len(points):  # pixels that the lens model cannot undo
-        return Measurement(None, None, "no_depth")
+    return points[np.isfinite(points).all(axis=1)]
+
+
+def _measurement(camera: CameraIntrinsics, points: Numbers, seen: Numbers, patch: float) -> Measurement:
+    """Median of the surface's ``points`` (N, 3) m around the peak; box and covariance of all that is ``seen`` (M, 3).
+
+    The box holds the 2nd to the 98th percentile of each axis: a few stray pixels do not matter. The
+    covariance is the sum of
+
+    - the sensor's depth noise along the ray;
+    - the peak's uncertainty across the ray: a patch (uniform: patch/√12);
+    - how far the point may be from the thing's middle: the covariance of what is seen and the point's
+      distance to its median, both in a proportion that puts that median on the 95 % ellipsoid.
+
+    ``python -m gem_ros.sim.covariances`` measures how often the truth lies within that ellipsoid.
+    """
     point = np.median(points, axis=0)
+    low, high = np.percentile(seen, (2, 98), axis=0)
+    seen = np.clip(seen, low, high)
+    deviation, shift = seen - seen.mean(axis=0), np.median(seen, axis=0) - point
+    extent = deviation.T @ deviation / len(seen) + np.outer(shift, shift)
     z = point[2]
-    spread = 1.4826 * np.median(np.abs(points[:, 2] - z))  # from the median deviation to a normal's sigma
     along = point / z
-    across = max(patch, 1.0) / np.sqrt(12) * z * np.diag([1 / camera.fx, 1 / camera.fy, 0.0])
-    variance = (0.0012 + 0.0019 * (z - 0.4) ** 2) ** 2 + spread**2
-    return Measurement(point, across @ across + variance * np.outer(along, along), "ok")
+    across = max(patch, 1.0) / np.sqrt(12) * z * np.array([1 / camera.fx, 1 / camera.fy, 0.0])
+    noise = depth_noise(z) ** 2 * np.outer(along, along)
+    box = Box((low + high) / 2, np.maximum(high - low, SMALLEST), np.eye(3))
+    return Measurement(point, noise + np.diag(across**2) + extent / CHI_SQUARE_95, "ok", box)

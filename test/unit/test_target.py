@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 
 import cv2
 import numpy as np
@@ -14,8 +15,8 @@ from hypothesis import strategies as st
 from gem_ros.data import CameraIntrinsics
 from gem_ros.errors import GeometryError
 from gem_ros.geometry.camera import project
-from gem_ros.geometry.surface import background_plane, flying, nearest_surface
-from gem_ros.geometry.target import Measurement, Region, find_regions, measure
+from gem_ros.geometry.surface import background_plane, depth_noise, flying, nearest_surface, unbroken
+from gem_ros.geometry.target import CHI_SQUARE_95, Measurement, Region, find_regions, measure
 
 CAMERA = CameraIntrinsics(640, 480, 525.0, 525.0, 319.5, 239.5)
 PATCH = 20.0
@@ -135,6 +136,40 @@ def test_every_region_holds_its_own_peak_and_no_pixel_of_another(seed: int, thre
     assert regions[0].mask[row * 16 + 8, column * 16 + 8]
 
 
+def test_of_two_peaks_without_a_patch_between_them_only_the_stronger_stays() -> None:
+    relevancy, strength = maps({(3, 5): 0.8, (3, 6): 0.9, (8, 5): 0.7, (8, 7): 0.6})
+    relevancy[:, 239:241] = 0.1  # the two are regions of their own
+    found = find_regions(relevancy, strength, 0.5, 4, 40.0)
+    assert [each.strength for each in found] == pytest.approx([0.9, 0.7, 0.6])
+    assert [each.strength for each in find_regions(relevancy, strength, 0.5, 2, 40.0)] == pytest.approx([0.9, 0.7])
+
+
+def test_neighbours_across_a_corner_are_one_thing() -> None:
+    relevancy, strength = maps({(3, 5): 0.9, (4, 6): 0.8})
+    relevancy[155:165, 235:245] = 0.1
+    (found,) = find_regions(relevancy, strength, 0.5, 3, 40.0)
+    assert found.strength == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("patch", [(0, 0), (0, 15), (11, 0), (11, 15), (0, 7), (5, 15)])
+def test_a_peak_at_the_border_is_in_the_image(patch: tuple[int, int]) -> None:
+    (found,) = find_regions(*maps({patch: 0.9}), 0.5, 3, 40.0)
+    assert found.pixel == pytest.approx((patch[1] * 40 + 19.5, patch[0] * 40 + 19.5))
+    assert found.mask.sum() == 1600
+    (alone,) = find_regions(*maps({patch: 0.3}), 0.5, 3, 40.0)
+    assert alone.mask[round(alone.pixel[1]), round(alone.pixel[0])]
+
+
+@pytest.mark.parametrize(("size", "patch"), [((16, 16), 16.0), ((1, 1), 1.0), ((3, 5), 4.0)])
+@pytest.mark.parametrize("relevance", [0.0, 0.9])
+def test_an_image_of_one_patch_has_one_region(size: tuple[int, int], patch: float, relevance: float) -> None:
+    relevancy, strength = np.full(size, relevance, np.float32), np.full((1, 1), relevance, np.float32)
+    (found,) = find_regions(relevancy, strength, 0.5, 3, patch)
+    assert found.pixel == ((size[1] - 1) / 2, (size[0] - 1) / 2)
+    assert found.mask.all() or relevance == 0.0
+    assert found.mask[round(found.pixel[1]), round(found.pixel[0])]
+
+
 # Measurements
 
 
@@ -245,8 +280,7 @@ def test_stripes_of_nan() -> None:
 def test_no_point_has_a_reason(depth: Depth, reason: str) -> None:
     measured = look(depth, region())
     assert measured.reason == reason
-    assert measured.point is None
-    assert measured.covariance is None
+    assert (measured.point, measured.covariance, measured.box) == (None, None, None)
 
 
 def test_what_is_out_of_range_does_not_hide_what_is_in_range() -> None:
@@ -302,7 +336,9 @@ def test_the_nearest_surface_needs_support() -> None:
     depth = np.concatenate([np.full(100, 1.0), np.full(300, 2.0), np.full(200, 3.0)])
     weights = np.ones(600)
     assert nearest_surface(depth, weights).sum() == 300
-    weights[:100] = 3.0
+    weights[:100] = 2.0  # two sevenths: an arm before the thing
+    assert nearest_surface(depth, weights).sum() == 300
+    weights[:100] = 4.0
     assert np.flatnonzero(nearest_surface(depth, weights)).tolist() == list(range(100))
 
 
@@ -326,9 +362,153 @@ def test_a_peak_on_an_edge_is_measured_on_a_surface_and_not_between() -> None:
     assert measured.point[2] == pytest.approx(3.0)
 
 
-def test_a_rough_surface_is_less_certain_than_a_smooth_one() -> None:
-    rough = (wall(1.0) + np.random.default_rng(0).normal(scale=0.01, size=(480, 640))).astype(np.float32)
-    smooth, uneven = look(wall(1.0), region()).covariance, look(rough, region()).covariance
-    assert smooth is not None
-    assert uneven is not None
-    assert uneven[2, 2] > 4 * smooth[2, 2]
+# Boxes and covariances
+
+
+def rectangle(u: int, v: int, columns: int, rows: int) -> npt.NDArray[np.bool_]:
+    """``columns`` by ``rows`` px (odd numbers) around (u, v)."""
+    return (np.abs(COLUMNS - u) <= columns // 2) & (np.abs(ROWS - v) <= rows // 2)
+
+
+PIXEL = 2.0 / 525  # m at 2 m
+
+
+def test_box_and_covariance_of_a_flat_rectangle_by_hand() -> None:
+    # 41x21 px of a wall at 2 m, the peak in the middle, which is half a pixel from the optical axis.
+    measured = look(wall(2.0), Region((320.0, 240.0), rectangle(320, 240, 41, 21), 0.9, PATCH))
+    assert measured.box is not None
+    np.testing.assert_allclose(measured.point, [0.5 * PIXEL, 0.5 * PIXEL, 2.0])
+    np.testing.assert_allclose(measured.box.centre, [0.5 * PIXEL, 0.5 * PIXEL, 2.0])
+    np.testing.assert_allclose(measured.box.size, [40 * PIXEL, 20 * PIXEL, 0.001])
+    assert (measured.box.rotation == np.eye(3)).all()
+    # n equally spaced values have the variance (n² − 1)/12, a uniform patch of 20 px has 20²/12.
+    noise = (0.0012 + 0.0019 * 1.6**2) ** 2
+    across = PIXEL**2 * (np.array([140.0, 440 / 12]) / CHI_SQUARE_95 + 400 / 12) + noise * (0.5 / 525) ** 2
+    assert measured.covariance is not None
+    np.testing.assert_allclose(np.diag(measured.covariance), [*across, noise], rtol=1e-9)
+    np.testing.assert_allclose(measured.covariance[0, 2], noise * 0.5 / 525)
+
+
+def test_a_peak_beside_the_middle_adds_its_distance_to_the_covariance() -> None:
+    mask = rectangle(320, 240, 41, 21)
+    centred, beside = (look(wall(2.0), Region((u, 240.0), mask, 0.9, PATCH)) for u in (320.0, 304.0))
+    assert centred.covariance is not None
+    assert beside.covariance is not None
+    np.testing.assert_allclose(beside.point, [-15.5 * PIXEL, 0.5 * PIXEL, 2.0])
+    np.testing.assert_allclose(
+        beside.covariance[0, 0] - centred.covariance[0, 0], (16 * PIXEL) ** 2 / CHI_SQUARE_95, rtol=1e-3
+    )
+    assert beside.covariance[1, 1] == pytest.approx(centred.covariance[1, 1])
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 10**6), u=st.floats(200, 440), v=st.floats(150, 330))
+def test_the_middle_of_what_is_seen_lies_within_the_ellipsoid(seed: int, u: float, v: float) -> None:
+    rng = np.random.default_rng(seed)
+    depth, mask = wall(3.0), rectangle(320, 240, 2 * rng.integers(5, 120) + 1, 2 * rng.integers(5, 90) + 1)
+    depth[mask] = (1.0 + COLUMNS * rng.uniform(-1e-3, 1e-3) + ROWS * rng.uniform(-1e-3, 1e-3))[mask]
+    rows, columns = np.nonzero(mask)
+    peak = float(np.clip(u, columns.min(), columns.max())), float(np.clip(v, rows.min(), rows.max()))
+    measured = look(depth, Region(peak, mask, 0.9, PATCH))
+    assert measured.point is not None
+    assert measured.covariance is not None
+    away = measured.point - np.median((BEARINGS * depth[..., None])[mask], axis=0)
+    assert away @ np.linalg.solve(measured.covariance, away) < CHI_SQUARE_95 * 1.05  # of 1000 pixels of it
+
+
+def test_a_box_holds_all_of_the_thing_and_nothing_behind_it() -> None:
+    depth = wall(3.0)
+    depth[rectangle(320, 220, 41, 41)] = 1.0  # a near wall, a slope, a far wall: a mug from above
+    for row in range(241, 261):
+        depth[row, 300:341] = 1.0 + 0.01 * (row - 240)
+    depth[rectangle(320, 270, 41, 19)] = 1.2
+    depth[rectangle(358, 240, 15, 60)] = 1.3  # beside it and 8 cm behind: a jump
+    measured = look(depth, region(radius=60.0))
+    assert measured.point is not None
+    assert measured.box is not None
+    assert measured.point[2] == pytest.approx(1.0)
+    low, high = measured.box.centre - measured.box.size / 2, measured.box.centre + measured.box.size / 2
+    np.testing.assert_allclose((low[2], high[2]), (1.0, 1.2), atol=1e-6)
+    assert high[0] < 21 / 525 * 1.2 + 0.002
+    assert low[1] == pytest.approx((200 - 239.5) / 525, abs=0.002)
+
+
+def test_a_box_is_not_widened_by_stray_pixels() -> None:
+    depth = wall(3.0)
+    depth[rectangle(320, 240, 41, 41)] = 1.0
+    depth[240, 280:290] = depth[200:205, 360] = 1.0
+    depth[235:240, 318:322] = 1.03
+    measured = look(depth, region(radius=60.0))
+    assert measured.box is not None
+    np.testing.assert_allclose(measured.box.size, [40 / 525, 40 / 525, 0.001], atol=0.003)
+
+
+def test_what_hangs_together_in_depth() -> None:
+    depth = np.array([1.00, 1.02, 1.05, 1.20, 1.23, 0.90])
+    nearest = np.array([True, False, False, False, False, False])
+    assert unbroken(depth, nearest).tolist() == [True, True, True, False, False, False]
+    assert unbroken(depth, depth > 1.1).tolist() == [False, False, False, True, True, False]
+    assert unbroken(depth, np.ones(6, dtype=bool)).all()
+    assert unbroken(depth[:1], nearest[:1]).tolist() == [True]
+
+
+def test_a_thing_that_fills_its_surroundings_is_not_its_own_background() -> None:
+    depth = wall(3.0)
+    depth[disc(320, 240, 52)] = 1.0
+    depth[:, 350:366] = 0.8  # in front of its rim
+    measured = look(depth, region())
+    assert measured.point is not None
+    assert measured.point[2] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("z", [1.0, 4.0, 8.0])
+def test_a_noisy_wall_is_measured_without_bias(z: float) -> None:
+    rng = np.random.default_rng(7)
+    sigma = float(depth_noise(np.array(z)))
+    errors = []
+    for u in range(200, 440, 20):
+        depth = (wall(z) + rng.normal(scale=sigma, size=(480, 640))).astype(np.float32)
+        measured = look(depth, region(float(u)))
+        assert measured.point is not None
+        errors.append(measured.point[2] - z)
+    assert abs(np.mean(errors)) < 0.25 * sigma
+
+
+def test_noise_of_the_sensor_by_hand() -> None:
+    np.testing.assert_allclose(depth_noise(np.array([0.4, 1.4, 2.4])), [0.0012, 0.0031, 0.0088])
+
+
+def test_a_lens_that_cannot_be_undone_there_gives_no_point() -> None:
+    barrel = CameraIntrinsics(640, 480, 200.0, 200.0, 319.5, 239.5, "plumb_bob", (-0.3, 0.0, 0.0, 0.0, 0.0))
+    measured = measure(region(600.0, 240.0, radius=20.0), wall(1.0), barrel, 0.1, 10.0)
+    assert (measured.point, measured.box, measured.reason) == (None, None, "no_depth")
+    assert measure(region(), wall(1.0), barrel, 0.1, 10.0).reason == "ok"
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [(np.nan, "no_depth"), (0.0, "no_depth"), (-2.0, "no_depth"), (np.inf, "no_depth"), (-np.inf, "no_depth")],
+)
+def test_an_image_of_one_pixel(value: float, reason: str) -> None:
+    camera = CameraIntrinsics(1, 1, 1.0, 1.0, 0.0, 0.0)
+    one = Region((0.0, 0.0), np.ones((1, 1), dtype=bool), 1.0, 1.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert measure(one, np.full((1, 1), value, np.float32), camera, 0.1, 10.0).reason == reason
+        measured = measure(one, np.full((1, 1), 2.0, np.float32), camera, 0.1, 10.0)
+    assert measured.box is not None
+    np.testing.assert_allclose(measured.point, [0, 0, 2])
+    np.testing.assert_allclose(measured.box.size, 0.001)
+
+
+def test_nonsense_around_the_thing_does_not_matter() -> None:
+    depth = wall(np.inf)
+    depth[::2] = -np.inf
+    depth[:, ::3] = np.nan
+    depth[::5] = 0.0
+    depth[disc(320, 240, 20)] = 1.5
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        measured = look(depth, region())
+    assert measured.point is not None
+    assert measured.point[2] == pytest.approx(1.5)
