@@ -19,6 +19,7 @@ DESCRIPTION = "Say what you are looking for; the robot gets where it is, in 3D."
 COMMANDS = {
     "demo": "run the real node on the sample recording, and draw and measure what it finds",
     "ground": "find things in a picture of your own",
+    "calibrate": "fit a model's scores to images of your own with known content",
     "play": "play a recording into ROS 2 topics",
     "models": "list the models that can be used",
     "doctor": "check this machine, and say how to fix what is missing",

@@ -6,11 +6,13 @@ never saturates, and presence is decided on it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gem_ros.models import Presence, Relevancy
+from gem_ros.models import EVIDENCES, Evidence, Presence, Relevancy
 
 CANONICAL = ("object", "things", "stuff", "texture")  # LERF (arXiv 2303.09553), section 3.3
 
@@ -20,26 +22,67 @@ def similarity_maps(tokens: Tensor, text: Tensor) -> Tensor:
     return torch.einsum("hwd,qd->qhw", tokens.float(), text.float())
 
 
-def relevancy_logits(similarity: Tensor, negatives: Tensor, relevancy: Relevancy) -> Tensor:
-    """ln(r / (1 − r)) of the relevancy r by a model's card: (Q, h, w) and negatives (N, h, w) -> (Q, h, w).
+def rivals(competitors: Tensor, texts: Sequence[str], queries: Sequence[str]) -> Tensor:
+    """The largest cosine of what counts as "something else" for each query at each patch.
 
-    ``lerf``: r = min over i of softmax(scale·[cos(q), cos(nᵢ)])₀ = σ(scale·(cos(q) − maxᵢ cos(nᵢ)));
-    ``sigmoid``: r = σ(scale·cos(q) + bias), without negatives.
+    ``competitors`` (N, h, w) are the similarity maps of ``texts`` (N,): negatives, and with ``exclusive`` the
+    other queries -> (Q, h, w), −inf where nothing competes. A query never competes with itself, however it is
+    written (capitals and spaces aside).
+    """
+    names = [_plain(text) for text in texts]
+    size = competitors.shape[1:]
+    nothing = competitors.new_full((1, *size), -torch.inf)
+    kept = [[index for index, name in enumerate(names) if name != _plain(query)] for query in queries]
+    strongest = [torch.cat([nothing, competitors[indices]]).amax(dim=0) for indices in kept]
+    return torch.stack(strongest) if strongest else competitors.new_zeros((0, *size))
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.lower().split())
+
+
+def relevancy_logits(
+    similarity: Tensor, negatives: Tensor, relevancy: Relevancy, rivals: Tensor | None = None
+) -> Tensor:
+    """ln(r / (1 − r)) of the relevancy r by a model's card: (Q, h, w) -> (Q, h, w).
+
+    With ``negatives`` (N, h, w), the maps of :data:`CANONICAL`, and ``rivals`` (Q, h, w) of :func:`rivals`:
+    ``lerf``: r = min over all of them of softmax(scale·[cos(q), cos(nᵢ)])₀ = σ(scale·(cos(q) − maxᵢ cos(nᵢ)));
+    ``sigmoid``: r = min(σ(scale·cos(q) + bias), σ(scale·(cos(q) − rival))), without negatives.
     """
     if relevancy.kind == "sigmoid":
-        return relevancy.scale * similarity + relevancy.bias
-    return relevancy.scale * (similarity - negatives.amax(dim=0))
+        logits = relevancy.scale * similarity + relevancy.bias
+    else:
+        logits = relevancy.scale * (similarity - negatives.amax(dim=0))
+    return logits if rivals is None else torch.minimum(logits, relevancy.scale * (similarity - rivals))
 
 
-def evidence_maps(similarity: Tensor, logits: Tensor, presence: Presence) -> Tensor:
-    """The maps whose maximum speaks for presence: cosines, or relevancy logits; (Q, h, w)."""
-    return similarity if presence.evidence == "cosine" else logits
+def evidence_maps(similarity: Tensor, logits: Tensor, presence: Presence, rivals: Tensor | None = None) -> Tensor:
+    """The maps whose maximum speaks for presence, by the card's kind of evidence: (Q, h, w) -> (Q, h, w).
+
+    ``cosine``: cos less what ``rivals`` win by, max(rival − cos, 0); ``cosine_mean``: the mean of that over a patch
+    and the eight around it (fewer at the edge); ``contrast``: the same as ``cosine`` less the median (the lower of
+    two) of the plain cosines, so that no rival ever raises it; ``relevancy``: the logits.
+    """
+    if presence.evidence == "relevancy":
+        return logits
+    own = similarity if rivals is None else similarity - (rivals - similarity).clamp_min(0)
+    if presence.evidence == "cosine_mean":
+        return F.avg_pool2d(own[:, None], 3, stride=1, padding=1, count_include_pad=False)[:, 0]
+    if presence.evidence == "contrast":
+        return own - similarity.flatten(1).median(dim=1).values[:, None, None]
+    return own
+
+
+def evidences(similarity: Tensor, logits: Tensor) -> dict[Evidence, Tensor]:
+    """Every kind of evidence for each query, (Q,): what :mod:`gem_ros.replay.calibration` chooses from."""
+    return {kind: evidence_maps(similarity, logits, Presence(kind)).amax(dim=(-2, -1)) for kind in EVIDENCES}
 
 
 def presence_scores(evidence: Tensor, presence: Presence) -> Tensor:
     """Probability that the thing is in view, σ(a·evidence + b) in [0, 1]; any shape.
 
-    It depends on the query's own evidence only, whatever else is asked.
+    It depends on the query's own evidence only, whatever else is asked (but for what competes with it).
     """
     return torch.sigmoid(presence.a * evidence + presence.b)
 

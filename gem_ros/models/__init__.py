@@ -6,28 +6,35 @@ A card is a JSON file beside a ``.safetensors`` file in this folder. Models from
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from gem_ros.config import Config, replace
 from gem_ros.errors import ModelError
 
 FOLDER = Path(__file__).parent
 BUNDLED = "bundled"
+QUICK = "-quickgelu"  # an architecture's name with the activation that some weights need
+Evidence = Literal["cosine", "cosine_mean", "contrast", "relevancy"]
+RelevancyKind = Literal["lerf", "sigmoid"]
+EVIDENCES: tuple[Evidence, ...] = get_args(Evidence)
 
 
 @dataclass(frozen=True)
 class Presence:
     """Score of a query = sigmoid(a · evidence + b).
 
-    ``evidence`` is ``cosine``: the similarity map's maximum, or ``relevancy``: the logit
-    ln(r / (1 − r)) of the relevancy map's maximum r.
+    The evidence is the maximum of a map: ``cosine``: the similarity map; ``cosine_mean``: its 3×3 mean;
+    ``contrast``: the similarity map less its median; ``relevancy``: the relevancy's logit ln(r / (1 − r)).
     """
 
-    evidence: Literal["cosine", "relevancy"] = "relevancy"
+    evidence: Evidence = "relevancy"
     a: float = 1.0
     b: float = 0.0
 
@@ -40,7 +47,7 @@ class Relevancy:
     ``sigmoid``: sigmoid(scale · cos(query) + bias).
     """
 
-    kind: Literal["lerf", "sigmoid"] = "lerf"
+    kind: RelevancyKind = "lerf"
     scale: float = 10.0
     bias: float = 0.0
 
@@ -89,3 +96,89 @@ def load_card(model: str) -> ModelCard:
 def default_config(model: str) -> Config:
     """The parameters of a model that nobody has set: the defaults, with those of its card in their place."""
     return replace(Config(), {"model": model, **load_card(model).defaults})
+
+
+def calibrated(
+    card: ModelCard, path: str | Path, model: str, *, pretrained: str | None = None, method: str | None = None
+) -> ModelCard:
+    """``card`` with the presence and relevancy of the file at ``path``, as ``gem-ros calibrate`` writes it.
+
+    ``model``, ``pretrained`` (a tag, or a weights file, known by its name) and ``method`` are those in use; the
+    file must have been made with them, and with these very weights where both cards name a sha256. What is None
+    is not compared. Raises :class:`ModelError`.
+    """
+    file = Path(path).expanduser()
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"card {path}: expected a file of gem-ros calibrate, got: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"card {path}: expected JSON, got: {error}; run gem-ros calibrate again") from error
+    try:
+        _same(values, "model", _architecture(model))
+        _same(values, "method", method)
+        if model != BUNDLED:
+            _same(values, "pretrained", pretrained and _weights_name(pretrained))
+        _same(values, "sha256", card.sha256)
+        return dataclasses.replace(card, presence=_presence(values), relevancy=_relevancy(values))
+    except ModelError as error:
+        raise ModelError(f"card {path}: {error}; run gem-ros calibrate with the model in use") from error
+
+
+def _architecture(model: str) -> str:
+    """The same weights are loaded with and without the suffix: the loader corrects the activation."""
+    return model.removesuffix(QUICK)
+
+
+def _weights_name(pretrained: str) -> str:
+    """A file may lie elsewhere on the robot."""
+    return Path(pretrained).name
+
+
+def _same(values: Any, key: str, used: str | None) -> None:
+    """Refuse a card made with another ``key`` than ``used``; only the model itself must be named."""
+    if not isinstance(values, Mapping):
+        raise ModelError(f"expected an object, got {_short(values)}")
+    given = values.get(key)
+    if given is None and key == "model":
+        raise ModelError("model: expected in the file, found none")
+    if not given or not used:
+        return
+    name = {"model": _architecture, "pretrained": _weights_name}.get(key, str)
+    if not isinstance(given, str) or name(given) != used:
+        raise ModelError(f"{key}: expected {_short(used)}, which is in use, got {_short(given)}")
+
+
+def _presence(values: Mapping[str, Any]) -> Presence:
+    evidence, a, b = _fields(values, "presence", ("evidence", "a", "b"))
+    if evidence not in EVIDENCES:
+        raise ModelError(f"presence.evidence: expected one of {', '.join(EVIDENCES)}; got {_short(evidence)}")
+    return Presence(evidence, _number("presence.a", a, positive=True), _number("presence.b", b))
+
+
+def _relevancy(values: Mapping[str, Any]) -> Relevancy:
+    kind, scale, bias = _fields(values, "relevancy", ("kind", "scale", "bias"))
+    if kind not in get_args(RelevancyKind):
+        raise ModelError(f"relevancy.kind: expected one of {', '.join(get_args(RelevancyKind))}; got {_short(kind)}")
+    return Relevancy(kind, _number("relevancy.scale", scale, positive=True), _number("relevancy.bias", bias))
+
+
+def _fields(values: Mapping[str, Any], key: str, names: tuple[str, ...]) -> list[Any]:
+    found = values.get(key)
+    if not isinstance(found, Mapping) or set(found) != set(names):
+        got = f"the keys {', '.join(map(str, found)) or 'none'}" if isinstance(found, Mapping) else _short(found)
+        raise ModelError(f"{key}: expected an object of {', '.join(names)}; got {got}")
+    return [found[name] for name in names]
+
+
+def _number(name: str, value: Any, *, positive: bool = False) -> float:
+    wanted = "a finite number above 0" if positive else "a finite number"
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    if not is_number or (positive and value <= 0):
+        raise ModelError(f"{name}: expected {wanted}, got {_short(value)}")
+    return float(value)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from gem_ros.data import CameraIntrinsics
 from gem_ros.geometry.camera import back_project
@@ -68,3 +69,92 @@ def surface_error(
         return math.nan
     surface = back_project(camera, np.stack([columns, rows], axis=1).astype(np.float64), depth[rows, columns])
     return float(np.linalg.norm(surface - np.asarray(point, np.float64), axis=1).min())
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """What a score ``threshold`` does: ``precision``: share of the found that is present; ``recall``: share of the
+    present that is found; ``false_found``: share of the absent that is found. NaN where that is a share of nothing.
+    """
+
+    threshold: float
+    precision: float
+    recall: float
+    false_found: float
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """``count`` answers with scores in [``low``, ``high``) (the last bin: up to 1): their ``mean`` score and the
+    ``share`` that is present, which are equal where scores are probabilities; NaN without any."""
+
+    low: float
+    high: float
+    count: int
+    mean: float
+    share: float
+
+
+def auroc(present: npt.ArrayLike, absent: npt.ArrayLike) -> float:
+    """Probability that a random one of ``present`` exceeds a random one of ``absent``, ties counting half.
+
+    The area under the ROC curve, by ranks (Mann and Whitney, 1947); NaN where either is empty.
+    """
+    above, below = np.ravel(present), np.ravel(absent)
+    if not above.size or not below.size:
+        return math.nan
+    ranks = stats.rankdata(np.concatenate([above, below]))[: above.size]
+    return float((ranks.sum() - above.size * (above.size + 1) / 2) / (above.size * below.size))
+
+
+def operating_point(scores: npt.ArrayLike, present: npt.ArrayLike, threshold: float) -> OperatingPoint:
+    """What ``threshold`` does to ``scores`` (N,) of what is ``present`` (N,) bool or not."""
+    found, truth = np.asarray(scores) >= threshold, np.asarray(present, bool)
+    return OperatingPoint(threshold, _share(truth[found]), _share(found[truth]), _share(found[~truth]))
+
+
+def precision_recall(
+    scores: npt.ArrayLike, present: npt.ArrayLike
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """(precision, recall), (n,) each, at every score that occurs as the threshold, highest first; nothing of nothing
+    present."""
+    values, truth = np.asarray(scores, np.float64), np.asarray(present, bool)
+    order = np.argsort(-values, kind="stable")
+    last = np.append(np.diff(values[order]) != 0, True)[: values.size]  # equal scores are found together
+    hits, found = np.cumsum(truth[order])[last], np.flatnonzero(last) + 1
+    if not truth.any():
+        return np.zeros(0), np.zeros(0)
+    return hits / found, hits / truth.sum()
+
+
+def reliability(scores: npt.ArrayLike, present: npt.ArrayLike, bins: int = 10) -> list[ReliabilityBin]:
+    """``scores`` (N,) in [0, 1] in ``bins`` of the same width, held against what is ``present`` (N,) bool."""
+    values, truth = np.asarray(scores, np.float64), np.asarray(present, bool)
+    edges = np.linspace(0.0, 1.0, bins + 1)
+    of = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, bins - 1)
+    found = []
+    for index, (low, high) in enumerate(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)):
+        inside = of == index
+        mean = float(values[inside].mean()) if inside.any() else math.nan
+        found.append(ReliabilityBin(low, high, int(inside.sum()), mean, _share(truth[inside])))
+    return found
+
+
+def calibration_error(bins: Iterable[ReliabilityBin]) -> float:
+    """Mean of |mean score − share present| over the answers in ``bins``: the expected calibration error.
+
+    Naeini, Cooper and Hauskrecht, "Obtaining Well Calibrated Probabilities Using Bayesian Binning" (2015).
+    """
+    filled = [each for each in bins if each.count]
+    count = sum(each.count for each in filled)
+    return sum(each.count * abs(each.mean - each.share) for each in filled) / count if count else math.nan
+
+
+def brier_score(scores: npt.ArrayLike, present: npt.ArrayLike) -> float:
+    """Mean squared difference of ``scores`` from 1 where ``present``, from 0 elsewhere (Brier, 1950); 0 is best."""
+    differences = np.asarray(scores, np.float64) - np.asarray(present, np.float64)
+    return float(np.mean(differences**2)) if differences.size else math.nan
+
+
+def _share(flags: npt.NDArray[np.bool_]) -> float:
+    return float(flags.mean()) if flags.size else math.nan
