@@ -27,6 +27,8 @@ COLOURS: tuple[Colour, ...] = (
 _WHITE, _GRAY, _DARK = (255, 255, 255), (190, 190, 190), (24, 22, 20)
 _FONT = cv2.FONT_HERSHEY_DUPLEX
 _FAINT, _FULL = 0.4, 0.8  # relevancy at which the tint begins and is complete
+_WHY_NOT = {"unknown_word": "unknown word: ", "unconfirmed": "unconfirmed: "}  # else it is not in view
+CAMERA = (0.0, 0.0, 0.0)  # where the camera is in its own frame
 
 
 def colour(query_index: int) -> Colour:
@@ -34,11 +36,12 @@ def colour(query_index: int) -> Colour:
     return COLOURS[query_index % len(COLOURS)]
 
 
-def draw(rgb: Picture, grounding: Grounding, alpha: float = 0.5) -> Picture:
+def draw(rgb: Picture, grounding: Grounding, alpha: float = 0.5, camera: npt.ArrayLike = CAMERA) -> Picture:
     """(H, W, 3) RGB and its grounding -> (H, W, 3) BGR picture; ``alpha`` [0, 1] is the tint's opacity.
 
-    Found targets are tinted, outlined and labelled with score and distance; queries not in view are
-    listed in the lower left corner.
+    Found targets are tinted, outlined and labelled with score, distance and track; queries for which nothing
+    was found are listed in the lower left corner. Distances are from ``camera`` (3,) m, its position in the
+    frame of the points.
     """
     picture = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2BGR).view(np.uint8)
     found = [target for target in grounding.targets if target.found]
@@ -48,10 +51,20 @@ def draw(rgb: Picture, grounding: Grounding, alpha: float = 0.5) -> Picture:
     pen = _Pen(picture)
     for target in found:
         pen.outline(target)
-    pen.list_missing([target for target in grounding.targets if not target.found])
+    pen.list_missing(_missing(grounding))
     for target in found:
-        pen.label(target)
+        pen.label(target, camera)
     return picture
+
+
+def _missing(grounding: Grounding) -> list[Target]:
+    """The best target of each query that was not found; one that was found elsewhere is not missing."""
+    found = {target.query_index for target in grounding.targets if target.found}
+    best: dict[int, Target] = {}
+    for target in grounding.targets:
+        if target.query_index not in found:
+            best.setdefault(target.query_index, target)
+    return list(best.values())
 
 
 def _tint(picture: Picture, relevancy: npt.NDArray[np.float32], tone: Colour, alpha: float) -> None:
@@ -87,12 +100,11 @@ class _Pen:
             cv2.drawMarker(self._picture, at, _DARK, cv2.MARKER_CROSS, size + 2, self._line + 2, cv2.LINE_AA)
             cv2.drawMarker(self._picture, at, _WHITE, cv2.MARKER_CROSS, size, self._line, cv2.LINE_AA)
 
-    def label(self, target: Target) -> None:
-        """What it is, how sure, how far; above the region, below it at the picture's top, beside other labels."""
+    def label(self, target: Target, camera: npt.ArrayLike) -> None:
+        """What it is, how sure, how far, which; above the region, below it at the top, beside other labels."""
         if target.pixel is None:
             return
-        distance = "" if target.point is None else f"  {float(np.linalg.norm(target.point)):.2f} m"
-        numbers = f" {target.score:.2f}{distance}"
+        numbers = _numbers(target, camera)
         words, width, height = self._fit(target, numbers)
         rows = [round(target.pixel[1])] if target.region is None else np.flatnonzero(target.region.any(axis=1)).tolist()
         x = min(max(round(target.pixel[0] - width / 2), 0), max(self._width - width, 0))
@@ -106,9 +118,8 @@ class _Pen:
         shown = missing if len(missing) <= room else missing[: room - 1]
         y = self._height - 4
         for target in shown:
-            unknown = target.reason == "unknown_word"
-            begin = "unknown word: " if unknown else "not in view: "
-            numbers = "" if unknown else f" {target.score:.2f}"
+            begin = _WHY_NOT.get(target.reason, "not in view: ")
+            numbers = "" if target.reason == "unknown_word" else f" {target.score:.2f}"
             words = self._fit(target, begin + numbers)[0]
             y -= height + 2
             self._box(begin + words + numbers, 4, y, None)
@@ -150,6 +161,13 @@ class _Pen:
         base = cv2.getTextSize(text, _FONT, self._scale, 1)[1]
         at = x + round(12 * self._scale), y + height - base - round(2 * self._scale)
         cv2.putText(self._picture, text, at, _FONT, self._scale, _GRAY if tone is None else _WHITE, 1, cv2.LINE_AA)
+
+
+def _numbers(target: Target, camera: npt.ArrayLike) -> str:
+    """What follows a target's name: score, distance from ``camera`` where it is known, track where it is tracked."""
+    distance = "" if target.point is None else f" {float(np.linalg.norm(target.point - np.asarray(camera))):.2f} m"
+    number = "" if target.track is None else f" #{target.track.id}"
+    return f" {target.score:.2f}{distance}{number}"
 
 
 def _overlap(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> bool:

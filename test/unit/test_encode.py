@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from rosbags.typesys import Stores, get_typestore
 
-from gem_ros.data import Grounding, Query, Target
+from gem_ros.data import Grounding, Query, Target, Track
 from gem_ros.messages import decode
 from gem_ros.messages.encode import POINT, Encoder
 from gem_ros.messages.overlay import colour, draw
@@ -141,6 +141,24 @@ def test_targets(encoder: Encoder) -> None:
     assert points["id"].tolist() == [0, 0, 0]
 
 
+def test_ids_are_the_tracks(encoder: Encoder) -> None:
+    header, seen = encoder.header(STAMP, "camera"), grounding()
+    track = Track(41, "red ball", 0, 0, STAMP, 1, 0.7, (500.0, 400.0))
+    targets = (seen.targets[0], dataclasses.replace(seen.targets[1], track=track))
+    tracked = dataclasses.replace(seen, targets=targets)
+    assert points_of(encoder.targets(header, tracked, epoch=7))["id"].tolist() == [0, 41]
+    assert points_of(encoder.rays(header, tracked, epoch=7))["id"].tolist() == [0, 41]
+
+
+def test_goal(encoder: Encoder) -> None:
+    message = encoder.goal(encoder.header(STAMP, "map"), (1.5, -2.0, math.pi / 2))
+    assert (message.header.frame_id, decode.stamp_ns(message.header.stamp)) == ("map", STAMP)
+    at, turn = message.pose.position, message.pose.orientation
+    assert (at.x, at.y, at.z, turn.x, turn.y) == (1.5, -2.0, 0.0, 0.0, 0.0)
+    assert (turn.z, turn.w) == pytest.approx((math.sqrt(0.5), math.sqrt(0.5)))
+    assert encoder.goal(encoder.header(0, "map"), (0.0, 0.0, -2.0)).pose.orientation.z == pytest.approx(math.sin(-1))
+
+
 def test_rays_have_the_same_points_as_bearings(encoder: Encoder) -> None:
     header = encoder.header(STAMP, "camera")
     points = points_of(encoder.rays(header, grounding(), epoch=7))
@@ -159,8 +177,9 @@ def test_nothing_found_is_an_empty_cloud(encoder: Encoder) -> None:
 def test_result_holds_what_the_contract_says(encoder: Encoder) -> None:
     message = encoder.result(encoder.header(STAMP, "camera"), grounding(text="rote Kugel für 红"), 7, 41.23456)
     said = json.loads(message.data)
-    assert list(said) == ["stamp", "frame_id", "epoch", "latency_ms", "targets"]
+    assert list(said) == ["stamp", "frame_id", "image_frame_id", "epoch", "latency_ms", "targets", "last_seen"]
     assert (said["stamp"], said["frame_id"], said["epoch"], said["latency_ms"]) == (STAMP, "camera", 7, 41.235)
+    assert (said["image_frame_id"], said["last_seen"]) == ("camera", [])
     ball, other, _, violin = said["targets"]
     assert ball == {
         "query": "rote Kugel für 红",
@@ -173,6 +192,9 @@ def test_result_holds_what_the_contract_says(encoder: Encoder) -> None:
         "point": [0.1, -0.2, 1.2],
         "covariance": [[1e-4, 0, 0], [0, 2e-4, 0], [0, 0, 3e-4]],
         "reason": "ok",
+        "track": None,
+        "box": None,
+        "ray": [0.0, 0.6, 0.8],
     }
     assert (other["point"], other["covariance"], other["reason"]) == (None, None, "no_depth")
     assert (violin["found"], violin["pixel"], violin["score"], violin["reason"]) == (False, None, 0.03, "absent")
@@ -191,7 +213,8 @@ def test_queries(encoder: Encoder) -> None:
 
 
 def test_markers(encoder: Encoder) -> None:
-    markers = encoder.markers(encoder.header(STAMP, "camera"), grounding()).markers
+    header = encoder.header(STAMP, "camera")
+    markers = encoder.markers(header, header, grounding()).markers
     first, sphere, name, arrow, other = markers
     assert first.action == first.DELETEALL
     assert (sphere.type, sphere.action) == (sphere.SPHERE, sphere.ADD)
@@ -220,7 +243,8 @@ def test_every_message_survives_serialisation(origin: str) -> None:
         encoder.rays(header, seen, 1),
         encoder.result(header, seen, 1, 2.0),
         encoder.queries(seen.queries, 0.5, 1),
-        encoder.markers(header, seen),
+        encoder.markers(header, header, seen),
+        encoder.goal(header, (1.0, 2.0, 0.5)),
     ):
         assert message is not None
         data = store.serialize_cdr(message, message.__msgtype__)
@@ -258,6 +282,9 @@ def test_the_overlay_is_bgr_and_the_jpeg_is_the_same(encoder: Encoder) -> None:
     assert raw.encoding == "bgr8"
     picture = np.frombuffer(bytes(raw.data), np.uint8).reshape(480, 640, 3)
     assert picture[10, 600].tolist() == [20, 60, 200]
+    seen = grounding()
+    near, far = (encoder.overlay(header, rgb, seen, camera=(0.0, 0.0, z)).data for z in (1.0, -8.0))
+    assert bytes(near) != bytes(far)  # the distance in the label
     jpeg = encoder.overlay_compressed(header, rgb, grounding(found=False))
     assert "jpeg" in jpeg.format
     assert np.abs(decode.compressed_image(jpeg)[..., ::-1].astype(int) - picture).mean() < 2
