@@ -140,7 +140,7 @@ class Config:
     )
     region_threshold: float = parameter(0.5, "relevancy at which a region ends", low=0.0, high=1.0, dynamic=True)
     refinement: str = parameter(
-        "none", "sharpen regions along the edges of this picture", choices=("none", "image", "depth"), dynamic=True
+        "image", "sharpen regions along the edges of this picture", choices=("none", "image", "depth"), dynamic=True
     )
     max_queries: int = parameter(16, "queries at a time", low=1, high=MAX_QUERIES)
     max_targets: int = parameter(3, "targets per query", low=1, high=100, dynamic=True)
@@ -173,7 +173,12 @@ class Config:
         0.8, "distance of ~/goal from the thing, on the ground", unit="m", low=0.0, high=100.0, dynamic=True
     )
     goal_hysteresis: float = parameter(
-        0.25, "~/goal is sent again when it has moved more than this", unit="m", low=0.0, high=100.0, dynamic=True
+        0.25,
+        "~/goal is sent again when it has moved more than this; 0: with every image",
+        unit="m",
+        low=0.0,
+        high=100.0,
+        dynamic=True,
     )
     max_rate: float = parameter(
         0.0, "most images processed per second; 0: the camera's", unit="Hz", low=0.0, high=1000.0, dynamic=True

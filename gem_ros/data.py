@@ -157,7 +157,7 @@ class Target:
 
 @dataclass(frozen=True, eq=False)
 class Grounding:
-    """Where each query is in one image: ``targets`` ordered by query, then by score, at least one each.
+    """Where each query is in one image: ``targets`` by query, then found first, then by score, at least one each.
 
     ``patch_relevancy`` (Q, h, w) float32 in [0, 1], absolute; ``relevancy`` the same at the image's
     size, computed when first asked for. ``problems`` are lines about what could not be used and why;
@@ -178,5 +178,5 @@ class Grounding:
         return self.upsample(self.patch_relevancy)
 
     def best(self, query_index: int) -> Target:
-        """The target of highest score for a query."""
+        """The first target of a query: a found one before any other, the highest score among them."""
         return next(target for target in self.targets if target.query_index == query_index)

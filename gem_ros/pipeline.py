@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -20,10 +21,13 @@ from gem_ros.core.pretrained import LoadedModel, load_model
 from gem_ros.core.runtime import select_device, select_precision
 from gem_ros.core.text import TextEncoder
 from gem_ros.data import CameraIntrinsics, Grounding, PatchFeatures, Query, Reason, Target
-from gem_ros.errors import DecodeError, GeometryError
-from gem_ros.geometry.camera import rays
+from gem_ros.errors import DecodeError, GemError
+from gem_ros.geometry.camera import project, rays
+from gem_ros.geometry.refine import check as check_refinement
+from gem_ros.geometry.refine import refine
+from gem_ros.geometry.registration import Registered, register
 from gem_ros.geometry.target import Region, find_regions, measure
-from gem_ros.models import BUNDLED, default_config
+from gem_ros.models import BUNDLED, calibrated, default_config
 from gem_ros.queries import parse_query
 
 FloatMaps = npt.NDArray[np.float32]
@@ -52,6 +56,8 @@ class Grounder:
             torch.tensor(each, device=self.device)[:, None, None] for each in (model.mean, model.std)
         )
 
+        self._refines = _can_refine(config)
+
     @classmethod
     def load(
         cls,
@@ -71,7 +77,12 @@ class Grounder:
         config = config or default_config(name)
         where = select_device(device or config.device)
         dtype = select_precision(precision or config.precision, where)
-        return cls(load_model(name, pretrained or config.pretrained, where, dtype), config)
+        tag = pretrained or config.pretrained
+        loaded = load_model(name, tag, where, dtype)
+        if config.card:
+            card = calibrated(loaded.card, config.card, name, pretrained=tag, method=config.method)
+            loaded = dataclasses.replace(loaded, card=card)
+        return cls(loaded, config)
 
     def encode_image(self, rgb: npt.NDArray[np.uint8], *, config: Config | None = None) -> PatchFeatures:
         """(H, W, 3) uint8 RGB -> dense features; of ``config`` only ``image_size`` is read.
@@ -93,6 +104,7 @@ class Grounder:
         features: PatchFeatures,
         queries: Sequence[str | Query],
         *,
+        image: npt.NDArray[np.uint8] | None = None,
         depth: npt.NDArray[np.float32] | None = None,
         camera: CameraIntrinsics | None = None,
         missing: Reason | None = None,
@@ -100,15 +112,17 @@ class Grounder:
     ) -> Grounding:
         """Where each query is; strings are parsed as users type them (``red mug:0.6``).
 
-        ``depth`` (H, W) m of the image's size, NaN where invalid; ``missing`` says why depth or camera
-        cannot be used; ``config`` replaces the dynamic parameters. Depth and camera that do not fit give
-        2D results with the reason. Raises :class:`QueryError`, and :class:`GeometryError` for depth that
-        is not in metres or a camera that cannot be.
+        ``image`` (H, W, 3) uint8 RGB is what the features are of; ``refinement: image`` sharpens regions by it.
+        ``depth`` (H, W) m, NaN where invalid, of the image's size or at least its aspect; ``missing`` says
+        why depth or camera cannot be used; ``config`` replaces the dynamic parameters. Depth and camera that
+        do not fit give 2D results with the reason and a line in ``problems``. Raises :class:`QueryError`,
+        and :class:`GeometryError` for depth in integers and an ``image`` that is not the one.
         """
         config = config or self.config
         asked = tuple(each if isinstance(each, Query) else parse_query(each) for each in _listed(queries))
-        evidence, relevancy, scores = self._maps(features, asked, config.negatives)
-        partners = _partners(features.image_size, depth, camera, missing)
+        evidence, relevancy, scores = self._maps(features, asked, config)
+        beside = register(features.image_size, depth, camera, missing)
+        guide = {"image": image, "depth": beside.depth}.get(config.refinement) if self._refines else None
         targets: list[Target] = []
         for index, query in enumerate(asked):
             threshold = config.presence_threshold if query.threshold is None else query.threshold
@@ -118,13 +132,15 @@ class Grounder:
             elif scores[index] < threshold:
                 targets.append(Target(query.text, index, False, float(scores[index]), threshold, "absent"))
             else:
-                maps = _upsample(relevancy[index][None], features.image_size)[0], evidence[index]
-                regions = find_regions(*maps, config.region_threshold, config.max_targets, _patch_px(features))
+                patch, fine = _patch_px(features), _upsample(relevancy[index][None], features.image_size)[0]
+                if guide is not None:
+                    fine = refine(fine, guide, patch)
+                regions = find_regions(fine, evidence[index], config.region_threshold, config.max_targets, patch)
                 for score, region in self._scored(regions, float(scores[index]), threshold):
-                    known = _located(region, partners, config)
+                    known = _located(region, beside, config)
                     targets.append(Target(query.text, index, True, score, threshold, **known))
         size = features.image_size
-        return Grounding(asked, tuple(targets), size, relevancy, partial(_upsample, size=size))
+        return Grounding(asked, tuple(targets), size, relevancy, partial(_upsample, size=size), beside.problems)
 
     def warm_up(self, size: tuple[int, int]) -> None:
         """Run once on a black image of ``size`` (H, W), so that the first real one does not wait."""
@@ -139,15 +155,20 @@ class Grounder:
         return (pixels.clamp(0, 1) - self._mean) / self._std  # bicubic overshoots
 
     @torch.inference_mode()
-    def _maps(self, features: PatchFeatures, asked: Sequence[Query], negatives: Sequence[str]) -> tuple[FloatMaps, ...]:
+    def _maps(self, features: PatchFeatures, asked: Sequence[Query], config: Config) -> tuple[FloatMaps, ...]:
         """Evidence (Q, h, w), relevancy (Q, h, w), scores (Q,): one matrix product for all texts."""
-        # a negative with a word that the model does not know says nothing
-        others = [text for text in (*similarity.CANONICAL, *negatives) if not self.text.unknown_words(text)]
-        text = self.text.embed([query.text for query in asked] + others)
+        queries = [query.text for query in asked]
+        # a phrase with a word that the model does not know says nothing
+        canonical, others = (
+            [text for text in texts if not self.text.unknown_words(text)]
+            for texts in (similarity.CANONICAL, (*config.negatives, *(queries if config.exclusive else ())))
+        )
+        text = self.text.embed([*queries, *canonical, *others])
         cosines = similarity.similarity_maps(features.tokens, text)
-        own = cosines[: len(asked)]
-        logits = similarity.relevancy_logits(own, cosines[len(asked) :], self.card.relevancy)
-        evidence = similarity.evidence_maps(own, logits, self.card.presence)
+        own, phrases, rest = torch.split(cosines, [len(queries), len(canonical), len(others)])
+        rivals = similarity.rivals(rest, others, queries) if others else None
+        logits = similarity.relevancy_logits(own, phrases, self.card.relevancy, rivals)
+        evidence = similarity.evidence_maps(own, logits, self.card.presence, rivals)
         scores = similarity.presence_scores(evidence.amax(dim=(-2, -1)), self.card.presence)
         return evidence.cpu().numpy(), torch.sigmoid(logits).cpu().numpy(), scores.cpu().numpy()
 
@@ -160,43 +181,33 @@ class Grounder:
                 yield score, region
 
 
-@dataclass(frozen=True)
-class _Partners:
-    """What is known beside the image; ``reason`` says why there can be no 3D point, None: nothing is missing."""
-
-    depth: npt.NDArray[np.float32] | None
-    camera: CameraIntrinsics | None
-    reason: Reason | None
-
-
-def _partners(
-    size: tuple[int, int],
-    depth: npt.NDArray[np.float32] | None,
-    camera: CameraIntrinsics | None,
-    missing: Reason | None,
-) -> _Partners:
-    if depth is not None and not np.issubdtype(depth.dtype, np.floating):
-        raise GeometryError(f"depth: expected float metres, got {depth.dtype}; divide millimetres by 1000")
-    reason = missing
-    if camera is not None and (camera.height, camera.width) != size:
-        camera, reason = None, reason or "misaligned"
-    if depth is None:
-        reason = reason or "no_depth_message"
-    elif depth.shape != size:
-        reason = reason or "misaligned"
-    elif camera is None:
-        reason = reason or "no_camera_info"
-    return _Partners(depth, camera, reason)
+def _can_refine(config: Config) -> bool:
+    """Whether this OpenCV can; where it cannot but should, that is said once."""
+    try:
+        check_refinement()
+    except GemError as error:
+        if config.refinement != "none":
+            warnings.warn(f"{error}; regions stay as coarse as patches", stacklevel=3)
+        return False
+    return True
 
 
-def _located(region: Region, partners: _Partners, config: Config) -> dict[str, Any]:
-    """Where a region is, as the fields of a :class:`Target`: 2D always, 3D where depth and camera allow."""
-    known: dict[str, Any] = {"pixel": region.pixel, "region": region.mask, "reason": partners.reason}
-    if partners.camera is not None:
-        known["ray"] = rays(partners.camera, [region.pixel])[0]
-    if partners.reason is None and partners.depth is not None and partners.camera is not None:
-        found = measure(region, partners.depth, partners.camera, config.min_depth, config.max_depth)
-        known |= {"point": found.point, "covariance": found.covariance, "reason": found.reason}
+def _located(region: Region, beside: Registered, config: Config) -> dict[str, Any]:
+    """Where a region is, as the fields of a :class:`Target`: 2D always, 3D where depth and camera allow.
+
+    A peak lies beside a thin thing more often than the surface that was measured there, so where there is one
+    the pixel is that point's.
+    """
+    known: dict[str, Any] = {"pixel": region.pixel, "region": region.mask, "reason": beside.reason}
+    if beside.camera is None:
+        return known
+    if beside.reason is None and beside.depth is not None:
+        found = measure(region, beside.depth, beside.camera, config.min_depth, config.max_depth)
+        known |= {"point": found.point, "covariance": found.covariance, "box": found.box, "reason": found.reason}
+        if found.point is not None:
+            u, v = project(beside.camera, found.point[None])[0].tolist()
+            known["pixel"] = (u, v)
+    known["ray"] = rays(beside.camera, [known["pixel"]])[0]
     return known
 
 

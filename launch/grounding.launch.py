@@ -13,11 +13,14 @@ ARGUMENTS = {
     "image": ("image", "colour image topic; with image_transport:=compressed its base name, without /compressed"),
     "camera_info": ("camera_info", "the colour camera's sensor_msgs/CameraInfo"),
     "depth": ("depth", "depth image topic, registered to the colour image"),
+    "camera_pose": ("camera_pose", "pose of the camera's optical frame, for pose_source:=topic"),
     "query": ("query", "std_msgs/String: what to look for, several separated by ';'"),
     "params_file": (str(resource("config/grounding.yaml")), "parameters of the node"),
     "model": ("", "open_clip architecture, or bundled; empty: as the params_file says"),
     "pretrained": ("", "open_clip tag or path of a weights file; empty: as the params_file says"),
     "device": ("", "auto, cpu, cuda or cuda:N; empty: as the params_file says"),
+    "target_frame": ("", "frame of 3D results, like map; empty: as the params_file says"),
+    "pose_source": ("", "tf, topic or none; empty: as the params_file says"),
     "image_transport": ("", "raw or compressed; empty: as the params_file says"),
     "depth_transport": ("", "raw or compressed; empty: as the params_file says"),
     "namespace": ("", "of the node and its topics"),
@@ -25,9 +28,9 @@ ARGUMENTS = {
     "rviz": ("false", "show what is found in RViz"),
     "log_level": ("info", "debug, info, warn, error or fatal"),
 }
-TOPICS = ("image", "camera_info", "depth", "query")
+TOPICS = ("image", "camera_info", "depth", "camera_pose", "query")
 SHOWN = ("grounding/overlay", "grounding/markers", "grounding/target")
-OVERRIDES = ("model", "pretrained", "device", "image_transport", "depth_transport")
+OVERRIDES = ("model", "pretrained", "device", "target_frame", "pose_source", "image_transport", "depth_transport")
 
 
 def start(context: LaunchContext) -> list[Node]:

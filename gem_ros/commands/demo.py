@@ -40,6 +40,7 @@ class Plan:
     topics: CameraTopics
     types: dict[str, str]
     remaps: dict[str, str]
+    world: str
     passes: tuple[tuple[str, tuple[str, ...]], ...]
     seconds: float
 
@@ -97,9 +98,18 @@ def prepare(args: argparse.Namespace) -> Plan:
         topics=topics,
         types=types,
         remaps=node_inputs(topics, types),
+        world=world_frame(path, topics),
         passes=choose_passes(args.query, truth),
         seconds=(last - first) / 1e9 / args.rate,
     )
+
+
+def world_frame(path: Path, topics: CameraTopics) -> str:
+    """The frame that the recorded camera poses are in; empty without any."""
+    from gem_ros.replay import bag
+
+    poses = bag.messages(path, {topics.pose} if topics.pose else ())
+    return next((str(record.decode().header.frame_id) for record in poses), "")
 
 
 def choose_passes(query: str, truth: Truth) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -116,7 +126,7 @@ def choose_passes(query: str, truth: Truth) -> tuple[tuple[str, tuple[str, ...]]
 
 
 def node_command(plan: Plan) -> list[str]:
-    """The real node of this environment, set to the recording's kinds of pictures."""
+    """The real node of this environment, set to the recording's kinds of pictures and its frame."""
     script = Path(sys.executable).with_name("grounding_node")
     command = [str(script)] if script.exists() else [sys.executable, "-m", "gem_ros.ros.main"]
     command += ["--ros-args", "--params-file", str(plan.params)]
@@ -124,6 +134,8 @@ def node_command(plan: Plan) -> list[str]:
         if topic:
             compressed = plan.types[topic].endswith("CompressedImage")
             command += ["-p", f"{name}:={'compressed' if compressed else 'raw'}"]
+    if plan.world:
+        command += ["-p", f"target_frame:={plan.world}", "-p", "pose_source:=topic"]
     return command
 
 

@@ -19,6 +19,12 @@ from typing import Literal
 State = Literal["ok", "note", "problem"]
 COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
 ROOMY = 16 << 20  # bytes; a few camera images fit into such a shared memory segment
+# Packages of a full ROS 2 that the wheels lack, and what they are for.
+OPTIONAL_ROS = {
+    "tf2_ros": "without it target_frame needs pose_source: topic",
+    "vision_msgs": "without it there is no ~/detections and no ~/detections_3d",
+    "cv_bridge": "not needed",
+}
 
 
 @dataclass(frozen=True)
@@ -117,12 +123,13 @@ def _ros() -> Iterator[Finding]:
         yield Finding("rclpy", "problem" if distribution else "note", _first_line(error), fix)
         return
     yield Finding("rclpy", "ok", f"{distribution or 'wheels'}, {Path(str(rclpy.__file__)).parent}")
-    try:
-        importlib.import_module("cv_bridge")
-    except (ImportError, AttributeError) as error:  # AttributeError: built against another numpy
-        yield Finding("cv_bridge", "note", f"{_first_line(error)}; not needed")
-    else:
-        yield Finding("cv_bridge", "ok", "there")
+    for name, use in OPTIONAL_ROS.items():
+        try:
+            importlib.import_module(name)
+        except (ImportError, AttributeError) as error:  # AttributeError: built against another numpy
+            yield Finding(name, "note", f"{_first_line(error)}; {use}")
+        else:
+            yield Finding(name, "ok", "there")
 
 
 def _shared_memory() -> Iterator[Finding]:

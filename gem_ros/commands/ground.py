@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pretrained", help="open_clip tag or weights file (default: openai; unused by bundled)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     parser.add_argument("--threshold", type=float, help="score from which a thing counts as in view")
+    parser.add_argument("--card", help="calibration to use, a file that gem-ros calibrate wrote")
     parser.add_argument("--output", type=Path, help="where the picture with the answer goes (default: none)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
 
@@ -41,12 +42,12 @@ def run(args: argparse.Namespace) -> int:
     rgb = _read_image(args.image)
     depth = _read_depth(args.depth) if args.depth else None
 
-    from gem_ros.messages.encode import result
+    from gem_ros.messages.result import result
     from gem_ros.pipeline import Grounder
 
     grounder = Grounder.load(config=config)
     grounding = grounder.ground(
-        grounder.encode_image(rgb), queries, depth=depth, camera=_camera(args.intrinsics, rgb.shape)
+        grounder.encode_image(rgb), queries, image=rgb, depth=depth, camera=_camera(args.intrinsics, rgb.shape)
     )
     if args.output:
         _write_picture(args.output, rgb, grounding)
@@ -62,6 +63,7 @@ def _config(args: argparse.Namespace) -> Config:
     from gem_ros.models import default_config
 
     given = {"pretrained": args.pretrained, "device": args.device, "presence_threshold": args.threshold}
+    given["card"] = args.card
     return replace(default_config(args.model), {name: value for name, value in given.items() if value is not None})
 
 

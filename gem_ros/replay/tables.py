@@ -29,10 +29,11 @@ def queries_table(report: Report) -> Table:
     table.caption = (
         f"in view: images in which it fills at least {IN_VIEW:.0%}; found and pointing are shares of those.\n"
         "3D error: from the answered point to the nearest visible surface point, where found.\n"
-        "found when absent: share of the images that show nothing of it."
+        "found when absent: share of the images that show nothing of it.\n"
+        "ids: how many tracks were made of it; 1: it was known again whenever it was found."
     )
     table.add_column("query", no_wrap=True)
-    for name in ("in view", "found", "pointing", "3D error\nmedian", "\np90", "found when\nabsent"):
+    for name in ("in view", "found", "pointing", "3D error\nmedian", "\np90", "found when\nabsent", "ids"):
         table.add_column(name, justify="right")
     for group in report.verdicts:
         for each in group:
@@ -50,6 +51,7 @@ def _row(each: Verdict) -> list[str]:
         _centimetres(each.error.median),
         _centimetres(each.error.p90),
         _percent(each.mistaken),
+        str(each.ids),
     ]
 
 

@@ -80,9 +80,10 @@ class Health:
 
     def problem(self, line: str) -> None:
         """Something could not be used; the first line says what."""
-        now, what = time.monotonic(), line.splitlines()[0]
+        now, first = time.monotonic(), line.splitlines()[0]
+        what = first.partition(", got ")[0]  # numbers differ from image to image, the problem is the same
         with self._lock:
-            self._last_problem = now, what
+            self._last_problem = now, first
             self._problems += 1
             quiet = now - self._logged.get(what, -REPEAT) < REPEAT
             if not quiet:

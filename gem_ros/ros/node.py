@@ -16,6 +16,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from gem_ros.config import Config
 from gem_ros.errors import GemError
+from gem_ros.geometry.tracking import Tracker
 from gem_ros.models import BUNDLED
 from gem_ros.queries import format_query, parse_queries
 from gem_ros.ros import parameters
@@ -56,8 +57,9 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
         self._grounder: Grounder | None = None
         self._dropped, self._enabled, self._failure = 0, True, ""
         self._health = Health(self.get_logger().warning)
-        self._outputs = Outputs(self)
+        self._outputs = Outputs(self, self._health.problem)
         self._inputs = Inputs(self, config, self._health)
+        self._tracker = Tracker()
         self.add_pre_set_parameters_callback(parameters.coerced)
         self.add_on_set_parameters_callback(lambda changes: parameters.verdict(self._asked.config, changes))
         self.add_post_set_parameters_callback(self._on_parameters)
@@ -98,8 +100,8 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
                 self._asked,
                 outputs=self._outputs,
                 observer=self._health,
-                read=self._inputs.read,
-                find_partners=self._inputs.find_partners,
+                inputs=self._inputs,
+                tracker=self._tracker,
             )
             self._worker.enabled = self._enabled
             self._inputs.open(self._worker.put)

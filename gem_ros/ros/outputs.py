@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from gem_ros.data import Grounding
 from gem_ros.messages.encode import Encoder
+from gem_ros.ros.goals import Goals, listeners
 from gem_ros.ros.worker import Asked, View
 
 TOPICS = {
@@ -24,7 +27,11 @@ TOPICS = {
     "rays": "sensor_msgs/msg/PointCloud2",
     "result": "std_msgs/msg/String",
     "markers": "visualization_msgs/msg/MarkerArray",
+    "goal": "geometry_msgs/msg/PoseStamped",
+    "detections": "vision_msgs/msg/Detection2DArray",
+    "detections_3d": "vision_msgs/msg/Detection3DArray",
 }
+EXTRA = "vision_msgs"  # part of a full ROS 2, not of the wheels
 
 
 def message_class(name: str) -> Any:
@@ -33,14 +40,25 @@ def message_class(name: str) -> Any:
     return getattr(importlib.import_module(f"{package}.msg"), kind)
 
 
-class Outputs:
-    """Publishers that are silent while the node is inactive; :meth:`encode` and the rest run in the worker."""
+def offered() -> dict[str, str]:
+    """:data:`TOPICS` without those whose message package is not installed."""
+    there = importlib.util.find_spec(EXTRA) is not None
+    return {name: kind for name, kind in TOPICS.items() if there or not kind.startswith(EXTRA)}
 
-    def __init__(self, node: LifecycleNode) -> None:
+
+class Outputs:
+    """Publishers that are silent while the node is inactive; :meth:`encode` and the rest run in the worker.
+
+    ``complain`` gets a line about what is subscribed to and cannot be made.
+    """
+
+    def __init__(self, node: LifecycleNode, complain: Callable[[str], None]) -> None:
+        self._node, self._complain = node, complain
         self._encoder = Encoder(message_class)
+        self._goals = Goals()
         create = node.create_lifecycle_publisher
         newest = QoSProfile(depth=1)
-        self._publishers = {name: create(message_class(kind), f"~/{name}", newest) for name, kind in TOPICS.items()}
+        self._publishers = {name: create(message_class(kind), f"~/{name}", newest) for name, kind in offered().items()}
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._queries = create(message_class("std_msgs/msg/String"), "~/queries", latched)
 
@@ -54,23 +72,42 @@ class Outputs:
 
     def encode(self, view: View, grounding: Grounding, asked: Asked, latency: float) -> list[Callable[[], None]]:
         """What is to be published, ready but not sent; ``latency`` in s goes into ``~/result``."""
-        encode = self._encoder
-        header = encode.header(view.stamp, view.frame_id)
+        encode, config = self._encoder, asked.config
+        image = encode.header(view.stamp, view.frame_id)
+        placed = encode.header(view.stamp, config.target_frame or view.frame_id)
+        picture = (
+            view.rgb,
+            grounding,
+            config.overlay_alpha,
+            np.zeros(3) if view.pose is None else view.pose.matrix[:3, 3],
+        )
         makers: dict[str, Callable[[], Any]] = {
-            "heatmap": lambda: encode.heatmap(header, grounding),
-            "segmentation": lambda: encode.segmentation(header, grounding),
-            "overlay": lambda: encode.overlay(header, view.rgb, grounding, asked.config.overlay_alpha),
-            "overlay/compressed": lambda: encode.overlay_compressed(
-                header, view.rgb, grounding, asked.config.overlay_alpha
+            "heatmap": lambda: encode.heatmap(image, grounding),
+            "segmentation": lambda: encode.segmentation(image, grounding),
+            "overlay": lambda: encode.overlay(image, *picture),
+            "overlay/compressed": lambda: encode.overlay_compressed(image, *picture),
+            "target": lambda: encode.target(placed, grounding),
+            "targets": lambda: encode.targets(placed, grounding, asked.epoch),
+            "rays": lambda: encode.rays(image, grounding, asked.epoch),
+            "result": lambda: encode.result(
+                placed, grounding, asked.epoch, latency * 1e3, image_frame_id=view.frame_id
             ),
-            "target": lambda: encode.target(header, grounding),
-            "targets": lambda: encode.targets(header, grounding, asked.epoch),
-            "rays": lambda: encode.rays(header, grounding, asked.epoch),
-            "result": lambda: encode.result(header, grounding, asked.epoch, latency * 1e3),
-            "markers": lambda: encode.markers(header, grounding),
+            "markers": lambda: encode.markers(placed, image, grounding, z_up=bool(config.target_frame)),
+            "goal": lambda: self._goal(placed, view, grounding, asked),
+            "detections": lambda: encode.detections(image, grounding),
+            "detections_3d": lambda: encode.detections_3d(placed, grounding),
         }
         ready: list[Callable[[], None]] = []
         for name, publisher in self._publishers.items():
             if publisher.get_subscription_count() and (message := makers[name]()) is not None:
                 ready.append(partial(publisher.publish, message))
         return ready
+
+    def _goal(self, header: Any, view: View, grounding: Grounding, asked: Asked) -> Any | None:
+        """The next goal, if there is one to send."""
+        if not asked.config.target_frame:
+            self._complain("~/goal: expected a target_frame whose z points up, like map, got none; set the parameter")
+            return None
+        to = listeners(self._node, self._publishers["goal"].topic_name)
+        goal = self._goals.next(grounding, view.pose, asked.epoch, to, asked.config)
+        return None if goal is None else self._encoder.goal(header, goal)

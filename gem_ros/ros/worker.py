@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 import traceback
@@ -13,8 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from gem_ros.config import Config
-from gem_ros.data import Grounding, PatchFeatures, Query
+from gem_ros.data import Grounding, PatchFeatures, Pose, Query
 from gem_ros.errors import GemError
+from gem_ros.geometry.frames import in_frame
+from gem_ros.geometry.tracking import Tracker
 from gem_ros.messages import decode
 from gem_ros.ros.mailbox import Mailbox, Pace, Work
 from gem_ros.ros.partners import Partners
@@ -34,7 +37,10 @@ class Asked:
 
 @dataclass(eq=False)
 class View:
-    """The newest image and what is already known of it. ``arrival`` is monotonic s, ``stamp`` ns."""
+    """The newest image and what is already known of it. ``arrival`` is monotonic s, ``stamp`` ns.
+
+    ``pose`` is the camera's in ``target_frame``, looked up once something has a 3D point.
+    """
 
     rgb: npt.NDArray[np.uint8]
     stamp: int
@@ -42,6 +48,20 @@ class View:
     arrival: float
     features: PatchFeatures | None = None
     partners: Partners | None = None
+    pose: Pose | None = None
+
+
+class Inputs(Protocol):
+    """Where pictures and what belongs to them come from; see :class:`gem_ros.ros.inputs.Inputs`."""
+
+    def read(self, message: Any) -> npt.NDArray[np.uint8]:
+        """(H, W, 3) uint8 RGB of an image message."""
+
+    def find_partners(self, view: View) -> Partners:
+        """Depth and camera of an image."""
+
+    def find_pose(self, view: View) -> Pose:
+        """Where the camera was in ``target_frame``; :class:`GemError` says why that is not known."""
 
 
 class Outputs(Protocol):
@@ -80,13 +100,14 @@ class Worker:
         *,
         outputs: Outputs,
         observer: Observer,
-        read: Callable[[Any], npt.NDArray[np.uint8]],
-        find_partners: Callable[[View], Partners],
+        inputs: Inputs,
+        tracker: Tracker,
     ) -> None:
         self.enabled = True
         self._grounder, self._outputs, self._observer = grounder, outputs, observer
-        self._read, self._find_partners = read, find_partners
+        self._inputs, self._tracker = inputs, tracker
         self._asked = asked
+        self._tracked = -1  # epoch of what is being tracked
         self._speaking = threading.Lock()  # held while publishing: after ~/queries no answer to older ones is sent
         self._mailbox: Mailbox[Any] = Mailbox()
         self._pace = Pace()
@@ -139,7 +160,7 @@ class Worker:
         if self._idle:
             (message, arrival), self._idle = self._idle, None
             stamp = decode.stamp_ns(message.header.stamp)
-            self._view = View(self._read(message), stamp, message.header.frame_id, arrival)
+            self._view = View(self._inputs.read(message), stamp, message.header.frame_id, arrival)
         fresh = self._view is not None and work.since - self._view.arrival <= self._asked.config.max_age
         if self._view and (work.item is not None or fresh):
             self._answer(self._view, work.since)
@@ -160,18 +181,35 @@ class Worker:
         self._observer.result(now, now - since, grounding)
 
     def _ground(self, view: View, asked: Asked) -> Grounding:
+        if asked.epoch != self._tracked:
+            self._tracker.reset()
+            self._tracked = asked.epoch
         if not asked.queries or view.features is None:
             return _nothing_asked(view)
-        view.partners = view.partners or self._find_partners(view)
-        known = view.partners
-        return self._grounder.ground(
+        view.partners = known = view.partners or self._inputs.find_partners(view)
+        grounding = self._grounder.ground(
             view.features,
-            asked.queries,
+            self._tracker.asked(asked.queries, asked.config),
+            image=view.rgb,
             depth=known.depth,
             camera=known.camera,
             missing=known.missing,
             config=asked.config,
         )
+        for line in grounding.problems:
+            self._observer.problem(line)
+        if asked.config.target_frame:
+            grounding = self._in_target_frame(view, grounding)
+        return self._tracker.update(grounding, view.stamp, asked.queries, asked.config)
+
+    def _in_target_frame(self, view: View, grounding: Grounding) -> Grounding:
+        """The pose is only waited for where there is something to place with it."""
+        if view.pose is None and any(target.point is not None for target in grounding.targets):
+            try:
+                view.pose = self._inputs.find_pose(view)
+            except GemError as error:
+                self._observer.problem(str(error))
+        return dataclasses.replace(grounding, targets=tuple(in_frame(each, view.pose) for each in grounding.targets))
 
 
 def _nothing_asked(view: View) -> Grounding:

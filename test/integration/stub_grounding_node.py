@@ -27,7 +27,7 @@ class StubGrounder:
         time.sleep(0.1 if "slow" in config.queries else 0.01)
         return PatchFeatures(rgb[::16, ::16], rgb.shape[:2])
 
-    def ground(self, features, queries, *, depth=None, camera=None, missing=None, config=None):
+    def ground(self, features, queries, *, image, depth=None, camera=None, missing=None, config=None):
         targets = []
         for index, query in enumerate(queries):
             if query.text == "crash":
@@ -37,12 +37,13 @@ class StubGrounder:
                 reason = "misaligned" if depth.shape != features.image_size else None
             reason = reason or ("no_camera_info" if camera is None else "ok")
             point = np.array([0.0, 0.0, float(depth[0, 0])]) if reason == "ok" else None
+            known = None if point is None else np.eye(3) * 1e-4
             threshold = config.presence_threshold if query.threshold is None else query.threshold
             found = threshold <= 0.7
             if not found:
                 reason, point = "absent", None
             where = (5.0, 7.0) if found else None
-            targets.append(Target(query.text, index, found, 0.7, threshold, reason, where, None, None, point, None))
+            targets.append(Target(query.text, index, found, 0.7, threshold, reason, where, None, None, point, known))
         maps = np.full((len(queries), 2, 2), 0.25, np.float32)
         size = features.image_size
         return Grounding(

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from gem_ros.data import Grounding, Observation
-from gem_ros.models import BUNDLED, load_card
+from gem_ros.geometry.target import CHI_SQUARE_95
+from gem_ros.models import BUNDLED, EVIDENCES, load_card
 from gem_ros.pipeline import Grounder
-from gem_ros.replay.metrics import surface_error
+from gem_ros.replay.metrics import auroc, surface_error
 from gem_ros.replay.observations import read_observations
 from gem_ros.replay.truth import Sighting, Truth, load_truth
 
@@ -54,7 +55,7 @@ def test_weights_are_small_and_their_card_complete() -> None:
     card = load_card(BUNDLED)
     assert card.weights.stat().st_size <= 10e6
     assert {"image_size", "gem.blocks", "gem.iterations"} <= set(card.defaults)
-    assert card.presence.evidence == "cosine" and card.relevancy.kind == "sigmoid"
+    assert card.presence.evidence in EVIDENCES and card.relevancy.kind == "sigmoid"
     assert {"red", "ball", "floor", "sphere", "the"} <= set(card.vocabulary)
 
 
@@ -73,6 +74,38 @@ def test_red_ball_is_found_pointed_at_and_measured(answered: list[tuple[Observat
     assert np.mean(found) >= 0.9
     assert np.mean(hits) >= 0.9
     assert np.median(errors) <= 0.03
+
+
+def test_points_lie_on_what_was_asked_for_and_their_covariances_say_how_well(
+    answered: list[tuple[Observation, Grounding]], truth: Truth
+) -> None:
+    errors, inside, sigmas = [], [], []
+    for query in truth.queries:
+        for observation, grounding, seen in sightings(answered, truth, query):
+            best = grounding.best(truth.queries.index(query))
+            if best.point is not None and best.covariance is not None:
+                assert observation.depth is not None and observation.camera is not None
+                errors.append(surface_error(best.point, observation.depth, seen.mask, observation.camera))
+                away = best.point - seen.surface
+                inside.append(away @ np.linalg.solve(best.covariance, away) <= CHI_SQUARE_95)
+                sigmas.append(np.sqrt(np.trace(best.covariance) / 3))
+    assert len(errors) >= 50
+    assert np.median(errors) <= 0.03 and np.percentile(errors, 95) <= 0.15
+    assert np.mean(inside) >= 0.88 and np.median(sigmas) <= 0.05
+
+
+def test_scores_tell_present_from_absent(answered: list[tuple[Observation, Grounding]], truth: Truth) -> None:
+    present, absent = [], []
+    for index, query in enumerate([*truth.queries, *truth.absent_queries]):
+        for observation, grounding in answered:
+            seen = truth.visible(observation.stamp, query)
+            if sum(each.visible_fraction for each in seen) >= LARGE:
+                present.append(grounding.best(index).score)
+            elif not seen:
+                absent.append(grounding.best(index).score)
+    assert auroc(present, absent) >= 0.95
+    assert np.mean(np.array(absent) >= 0.5) <= 0.05
+    assert np.mean(np.array(present) >= 0.5) >= 0.8
 
 
 TAKEN_FOR_THE_BOTTLE = pytest.mark.xfail(strict=True, reason="a limit that docs/bundled_model.md states")

@@ -2,205 +2,19 @@
 
 import array
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-rclpy = pytest.importorskip("rclpy", reason="needs ROS 2 (pip install gem_ros[ros])")
+pytest.importorskip("rclpy", reason="needs ROS 2 (pip install gem_ros[ros])")
+
+from robot import DOMAIN, FRAME, PATIENCE, SIZE, Node, Robot, header, texts
+from std_msgs.msg import String
+
 pytestmark = pytest.mark.dds
-
-STUB = Path(__file__).with_name("stub_grounding_node.py")
-FRAME = "camera_optical"
-SIZE = (48, 64)
-PATIENCE = 20.0  # s; machines that test are busy
-SILENCE = 0.6  # s in which nothing must come
-
-
-class Robot:
-    """A camera, a person who asks, and ears: one ROS node, spun only while it waits."""
-
-    def __init__(self, domain):
-        from diagnostic_msgs.msg import DiagnosticArray
-        from rclpy.executors import SingleThreadedExecutor
-        from rclpy.qos import DurabilityPolicy, QoSProfile
-        from rclpy.signals import SignalHandlerOptions
-        from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-        from std_msgs.msg import String
-
-        self.context = rclpy.Context()
-        rclpy.init(context=self.context, domain_id=domain, signal_handler_options=SignalHandlerOptions.NO)
-        self.node = rclpy.create_node("robot", context=self.context)
-        self.executor = SingleThreadedExecutor(context=self.context)
-        self.executor.add_node(self.node)
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        create = self.node.create_publisher
-        self.image, self.depth = create(Image, "image", 1), create(Image, "depth", 1)
-        self.jpeg = create(CompressedImage, "camera/image/compressed", 1)
-        self.info, self.query = create(CameraInfo, "camera_info", 1), create(String, "query", 10)
-        self.results, self.queries, self.health, self.other = [], [], [], []
-        self.listen("/grounding/result", String, lambda m: self.results.append((time.time_ns(), json.loads(m.data))))
-        self.listen("/grounding/queries", String, lambda m: self.queries.append(json.loads(m.data)), latched)
-        self.listen("/diagnostics", DiagnosticArray, lambda m: self.health.append(m.status[0]))
-
-    def listen(self, topic, kind, heard, qos=50):
-        return self.node.create_subscription(kind, topic, heard, qos)
-
-    def close(self):
-        self.executor.shutdown()
-        self.node.destroy_node()
-        self.context.try_shutdown()
-
-    def wait(self, true, seconds=PATIENCE):
-        """Spin until ``true()``; its value."""
-        deadline = time.monotonic() + seconds
-        while not (value := true()) and time.monotonic() < deadline:
-            self.executor.spin_once(timeout_sec=0.02)
-        return value
-
-    def quiet(self):
-        """Spin while nothing should happen."""
-        self.wait(lambda: False, SILENCE)
-
-    def call(self, kind, service, **fields):
-        client = self.node.create_client(kind, service)
-        assert self.wait(client.service_is_ready), service
-        request = kind.Request()
-        for name, value in fields.items():
-            setattr(request, name, value)
-        future = client.call_async(request)
-        assert self.wait(future.done), service
-        self.node.destroy_client(client)
-        return future.result()
-
-    def state(self):
-        from lifecycle_msgs.srv import GetState
-
-        return self.call(GetState, "/grounding/get_state").current_state.label
-
-    def transition(self, number):
-        from lifecycle_msgs.msg import Transition
-        from lifecycle_msgs.srv import ChangeState
-
-        return self.call(ChangeState, "/grounding/change_state", transition=Transition(id=number)).success
-
-    def set(self, name, value):
-        """(successful, reason) of setting a parameter."""
-        from rcl_interfaces.srv import SetParameters
-        from rclpy.parameter import Parameter
-
-        message = Parameter(name, value=value).to_parameter_msg()
-        result = self.call(SetParameters, "/grounding/set_parameters", parameters=[message]).results[0]
-        return result.successful, result.reason
-
-    def get(self, name):
-        from rcl_interfaces.srv import GetParameters
-        from rclpy.parameter import parameter_value_to_python
-
-        return parameter_value_to_python(self.call(GetParameters, "/grounding/get_parameters", names=[name]).values[0])
-
-    def ask(self, text):
-        """Ask and wait until the node says that it looks for it; the epoch."""
-        from std_msgs.msg import String
-
-        self.wait(lambda: self.queries and self.query.get_subscription_count())
-        before = self.queries[-1]["epoch"]
-        self.query.publish(String(data=text))
-        assert self.wait(lambda: self.queries[-1]["epoch"] > before)
-        return self.queries[-1]["epoch"]
-
-    def see(self, *, depth=SIZE, info=SIZE, encoding="rgb8", frame=FRAME, depth_first=True):
-        """Publish one image with its partners; its stamp."""
-        stamp = time.time_ns()
-        partners = []
-        if depth:
-            partners.append((self.depth, depth_message(stamp, depth, frame)))
-        if info:
-            partners.append((self.info, info_message(stamp, info)))
-        picture = (self.image, image_message(stamp, encoding))
-        for publisher, message in [*partners, picture] if depth_first else [picture, *partners]:
-            publisher.publish(message)
-            time.sleep(0.005)
-        return stamp
-
-    def result_of(self, stamp, seconds=PATIENCE):
-        """The last result about the image of ``stamp``."""
-        found = lambda: [each for _, each in self.results if each["stamp"] == stamp]  # noqa: E731
-        self.wait(found, seconds)
-        return found()[-1] if found() else None
-
-
-def header(stamp, frame=FRAME):
-    from std_msgs.msg import Header
-
-    made = Header(frame_id=frame)
-    made.stamp.sec, made.stamp.nanosec = divmod(stamp, 1_000_000_000)
-    return made
-
-
-def image_message(stamp, encoding="rgb8"):
-    from sensor_msgs.msg import Image
-
-    made = Image(header=header(stamp), height=SIZE[0], width=SIZE[1], encoding=encoding, step=3 * SIZE[1])
-    made.data = array.array("B", bytes(3 * SIZE[0] * SIZE[1]))
-    return made
-
-
-def depth_message(stamp, size=SIZE, frame=FRAME):
-    from sensor_msgs.msg import Image
-
-    made = Image(header=header(stamp, frame), height=size[0], width=size[1], encoding="16UC1", step=2 * size[1])
-    made.data = array.array("B", np.full(size, 1500, np.uint16).tobytes())
-    return made
-
-
-def info_message(stamp, size=SIZE):
-    from sensor_msgs.msg import CameraInfo
-
-    k = [50.0, 0.0, 31.5, 0.0, 50.0, 23.5, 0.0, 0.0, 1.0]
-    return CameraInfo(header=header(stamp), height=size[0], width=size[1], distortion_model="plumb_bob", k=k)
-
-
-class Node:
-    """The node's process and its log."""
-
-    def __init__(self, log, domain, *arguments):
-        environment = os.environ | {
-            "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-            "ROS_DOMAIN_ID": str(domain),
-            "PYTHONPATH": os.pathsep.join([str(STUB.parents[2]), os.environ.get("PYTHONPATH", "")]),
-            "PYTHONUNBUFFERED": "1",
-        }
-        self._log = log
-        with log.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, STUB, "--ros-args", *arguments],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=environment,
-            )
-
-    @property
-    def log(self):
-        return self._log.read_text()
-
-    def end(self, number=signal.SIGINT):
-        """Send a signal; the exit status."""
-        self.process.send_signal(number)
-        return self.process.wait(PATIENCE)
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-
-DOMAIN = 101 + os.getpid() % 60
 
 
 @pytest.fixture(scope="module")
@@ -229,10 +43,6 @@ def node(running, robot):
     return running
 
 
-def texts(result):
-    return [target["query"] for target in result["targets"]]
-
-
 def test_an_image_with_depth_and_camera_info_gives_a_point_of_its_stamp(node, robot):
     result = robot.result_of(robot.see())
     assert result["frame_id"] == FRAME and result["epoch"] == robot.queries[-1]["epoch"]
@@ -254,6 +64,8 @@ def test_partners_that_come_after_the_image_are_waited_for(node, robot):
         ({"depth": (24, 32)}, "misaligned"),
         ({"frame": "other_camera"}, "misaligned"),
         ({"info": None}, "no_camera_info"),
+        ({"k": (0.0,) * 9}, "no_camera_info"),
+        ({"k": (float("nan"),) * 9}, "no_camera_info"),
     ],
 )
 def test_what_is_missing_is_said_and_never_blocks_the_2d_result(node, robot, seen, reason):
@@ -283,7 +95,6 @@ def test_a_new_query_is_not_answered_on_old_features(node, robot):
 
 
 def test_labels_never_mix_while_queries_change_under_load(node, robot):
-    from std_msgs.msg import String
 
     said = {}
     ears = robot.listen("/grounding/queries", String, lambda m: said.update({json.loads(m.data)["epoch"]: m.data}))
@@ -305,7 +116,6 @@ def test_labels_never_mix_while_queries_change_under_load(node, robot):
 
 
 def test_epochs_grow_with_changes_only(node, robot):
-    from std_msgs.msg import String
 
     epoch = robot.queries[-1]["epoch"]
     robot.query.publish(String(data=" red cube ;door:0.9; "))
@@ -380,12 +190,32 @@ def test_an_unknown_word_is_named_once(node, robot):
 
 
 def test_a_refused_query_changes_nothing(node, robot):
-    from std_msgs.msg import String
 
     before = robot.queries[-1]
     robot.query.publish(String(data="x" * 600))
     assert robot.wait(lambda: "query refused" in node.log)
     assert robot.queries[-1] == before
+
+
+@pytest.mark.parametrize("text", ["x" * 10_000_000, "red\ncube\x07", "door:7", ";".join(map(str, range(17)))])
+def test_hostile_queries_are_refused_in_one_line_and_the_node_goes_on(node, robot, text):
+    before, refused = robot.queries[-1], node.log.count("query refused")
+    robot.query.publish(String(data=text))
+    assert robot.wait(lambda: node.log.count("query refused") > refused)
+    assert robot.queries[-1] == before and len(node.log.splitlines()[-1]) < 400
+    assert robot.result_of(robot.see())["targets"][0]["reason"] == "ok"
+
+
+def test_a_query_may_be_in_any_script(node, robot):
+    robot.ask("红色的杯子; 🍎 ; ٣ كرات:0.4")
+    assert texts(robot.result_of(robot.see())) == ["红色的杯子", "🍎", "٣ كرات"]
+
+
+def test_stamps_from_the_future_and_going_back_are_survived(node, robot):
+    now = time.time_ns()
+    for stamp in (now + 3_600_000_000_000, now - 3_600_000_000_000, 1):
+        assert robot.result_of(robot.see(stamp=stamp))["targets"][0]["reason"] == "ok"
+    assert robot.result_of(robot.see())["targets"][0]["reason"] == "ok"
 
 
 def test_under_overload_results_stay_fresh_and_drops_are_counted(node, robot):
@@ -464,8 +294,6 @@ def test_compressed_images_arrive_by_the_remapped_base_name_and_sigint_ends_it_c
     node = Node(tmp_path / "log", DOMAIN, *arguments, "-p", "queries:=[door]")
     heard = []
     try:
-        from std_msgs.msg import String
-
         robot.listen("/second/result", String, lambda message: heard.append(json.loads(message.data)))
         assert robot.wait(robot.jpeg.get_subscription_count), node.log
         data = cv2.imencode(".jpg", np.zeros((*SIZE, 3), np.uint8))[1].tobytes()

@@ -57,8 +57,9 @@ EXCEPTIONS = {
     "messages/decode.py": {"cv_bridge"},
     "replay/pictures.py": {"imageio_ffmpeg"},
 }
-SIM_OF_REPLAY = {"gem_ros.replay.bag", "gem_ros.replay.truth"}
-MEASURE_THE_WHOLE = {"sim/held_out.py", "sim/export.py"}  # a trained model's numbers are those of the whole way
+SIM_OF_REPLAY = {f"gem_ros.replay.{name}" for name in ("bag", "truth", "metrics", "calibration", "observations")}
+# A trained model's numbers are those of the whole way.
+MEASURE_THE_WHOLE = {"sim/held_out.py", "sim/export.py", "sim/covariances.py", "sim/refinement.py"}
 
 
 def layer(path: Path) -> str:

@@ -1,6 +1,7 @@
 """From an image and texts to targets, on a small random model and on features made by hand."""
 
 import dataclasses
+import json
 import subprocess
 import sys
 
@@ -12,7 +13,7 @@ import gem_ros
 from gem_ros import CameraIntrinsics, Grounder, Query, models
 from gem_ros.config import Config, replace
 from gem_ros.data import PatchFeatures
-from gem_ros.errors import ConfigError, DecodeError, GeometryError, ModelError, QueryError
+from gem_ros.errors import ConfigError, DecodeError, GemError, GeometryError, ModelError, QueryError
 
 CAMERA = CameraIntrinsics(width=160, height=128, fx=150.0, fy=150.0, cx=79.5, cy=63.5)
 SIZE = (128, 160)
@@ -188,6 +189,12 @@ def test_an_unknown_word_is_absent_whatever_the_threshold(sharp, features):
         ({"depth": depth()}, "no_camera_info"),
         ({"depth": depth()[:-1], "camera": CAMERA}, "misaligned"),
         ({"depth": depth(), "camera": dataclasses.replace(CAMERA, width=320)}, "misaligned"),
+        ({"depth": depth(), "camera": dataclasses.replace(CAMERA, fx=0.0)}, "no_camera_info"),
+        ({"depth": depth(), "camera": dataclasses.replace(CAMERA, fy=np.nan)}, "no_camera_info"),
+        ({"depth": depth(), "camera": dataclasses.replace(CAMERA, distortion_model="kannala")}, "no_camera_info"),
+        ({"depth": depth(0.0), "camera": CAMERA}, "no_depth"),
+        ({"depth": depth(-1.0), "camera": CAMERA}, "no_depth"),
+        ({"depth": depth(np.inf), "camera": CAMERA}, "no_depth"),
         ({"depth": depth(), "camera": CAMERA, "missing": "misaligned"}, "misaligned"),
         ({"camera": CAMERA, "missing": "no_camera_info"}, "no_camera_info"),
         ({"depth": depth(np.nan), "camera": CAMERA}, "no_depth"),
@@ -196,9 +203,52 @@ def test_an_unknown_word_is_absent_whatever_the_threshold(sharp, features):
 )
 def test_without_a_3d_point_the_reason_is_given(sharp, features, given, reason):
     target = sharp.ground(features, ["red ball"], **given).best(0)
-    assert (target.found, target.reason, target.point, target.covariance) == (True, reason, None, None)
+    assert (target.found, target.reason) == (True, reason)
+    assert (target.point, target.covariance, target.box) == (None, None, None)
     assert target.pixel is not None
     assert (target.ray is not None) == (given.get("camera") is CAMERA)
+
+
+def test_a_found_thing_has_a_box(sharp, features):
+    box = sharp.ground(features, ["red ball"], depth=depth(), camera=CAMERA).best(0).box
+    assert box.centre[2] == pytest.approx(2.0)
+    assert 0.01 < box.size[0] < 64 / 150 * 2
+    assert box.size[2] == pytest.approx(0.001)
+    np.testing.assert_array_equal(box.rotation, np.eye(3))
+
+
+def test_the_pixel_is_that_of_the_measured_point(sharp, features):
+    flat = sharp.ground(features, ["red ball"], camera=CAMERA).best(0)
+    edge = depth(4.0)
+    right = round(flat.pixel[0]) + 3
+    edge[:, right : right + 8] = 2.0  # a thin thing, beside the peak
+    solid = sharp.ground(features, ["red ball"], depth=edge, camera=CAMERA).best(0)
+    assert right <= solid.pixel[0] < right + 8
+    np.testing.assert_allclose(solid.ray, solid.point / np.linalg.norm(solid.point))
+    assert solid.point[2] == pytest.approx(2.0)
+    for unusable in ({"depth": edge}, {"camera": CAMERA}, {"depth": depth(np.nan), "camera": CAMERA}):
+        assert sharp.ground(features, ["red ball"], **unusable).best(0).pixel == flat.pixel
+
+
+def test_depth_of_half_the_size_gives_the_same_point(sharp, features):
+    full, half = (
+        sharp.ground(features, ["red ball"], depth=each, camera=CAMERA) for each in (depth(), depth()[::2, ::2])
+    )
+    assert (full.problems, half.problems) == ((), ())
+    np.testing.assert_allclose(half.best(0).point, full.best(0).point)
+
+
+def test_what_could_not_be_used_is_told_once_for_all_queries(sharp, features):
+    broken = dataclasses.replace(CAMERA, fx=0.0)
+    found = sharp.ground(features, ["red ball", "green ball"], depth=depth()[:100], camera=broken)
+    assert found.problems == (
+        "camera: expected positive focal lengths, got fx=0, fy=150; is it calibrated?",
+        "depth: expected the image's size 160x128 or its aspect, got 160x100; register it to the image",
+    )
+    assert found.best(0).found
+    found = sharp.ground(features, ["red ball"], depth=depth(2000.0), camera=CAMERA)
+    assert found.best(0).reason == "out_of_range"
+    assert found.problems == ("depth: expected metres, got a median of 2000; is it millimetres in a 32FC1 image?",)
 
 
 def test_dynamic_parameters_are_taken_from_the_call(sharp, features):
@@ -206,8 +256,11 @@ def test_dynamic_parameters_are_taken_from_the_call(sharp, features):
     assert not sharp.ground(features, ["red ball"], config=strict).best(0).found
     far = replace(sharp.config, {"max_depth": 30.0})
     assert sharp.ground(features, ["red ball"], depth=depth(20.0), camera=CAMERA, config=far).best(0).reason == "ok"
-    against = replace(sharp.config, {"negatives": ("red ball",)})
-    assert sharp.ground(features, ["red ball"], config=against).best(0).score == pytest.approx(0.5, abs=1e-3)
+    alone = sharp.ground(features, ["green ball"]).best(0).score
+    against = replace(sharp.config, {"negatives": ("red ball",)})  # which the image is even more like
+    assert sharp.ground(features, ["green ball"], config=against).best(0).score < min(alone, 0.5)
+    itself = replace(sharp.config, {"negatives": ("green ball",)})
+    assert sharp.ground(features, ["green ball"], config=itself).best(0).score == alone
     nonsense = replace(sharp.config, {"negatives": ("qwerty",)})  # a word the model does not know says nothing
     before = sharp.text.encodings
     assert sharp.ground(features, ["red ball"], config=nonsense).best(0).found
@@ -258,6 +311,51 @@ def test_the_cards_defaults_hold_unless_the_caller_says_otherwise(bundled):
         replace(config, {"templates": "best"})
 
 
+def test_regions_follow_the_edges_of_the_image_where_there_is_one(sharp, features):
+    height, width = features.image_size
+    image = np.zeros((height, width, 3), np.uint8)
+    image[:, width // 2 :] = 255
+    coarse = sharp.ground(features, ["red ball"]).best(0)
+    none = replace(sharp.config, {"refinement": "none"})
+    assert (sharp.ground(features, ["red ball"], image=image, config=none).best(0).region == coarse.region).all()
+    with pytest.raises(GeometryError, match="refinement"):
+        sharp.ground(features, ["red ball"], image=image[1:])
+
+
+def test_an_opencv_that_cannot_refine_is_told_once_and_regions_stay_coarse(bundled, monkeypatch):
+    def lacking():
+        raise GemError("refinement: expected OpenCV with ximgproc")
+
+    monkeypatch.setattr("gem_ros.pipeline.check_refinement", lacking)
+    with pytest.warns(UserWarning, match="ximgproc"):
+        grounder = Grounder.load()
+    image = np.zeros((64, 64, 3), np.uint8)
+    assert grounder.ground(grounder.encode_image(image), ["red ball:0"], image=image).best(0).found
+
+
+def test_other_queries_count_only_where_they_exclude_each_other(sharp, features):
+    alone = sharp.ground(features, ["green ball"]).best(0).score
+    both = ["green ball", "red ball"]
+    assert sharp.ground(features, both).best(0).score == alone
+    exclusive = replace(sharp.config, {"exclusive": True})
+    assert sharp.ground(features, both, config=exclusive).best(0).score < min(alone, 0.5)
+    assert sharp.ground(features, ["green ball", "red qwerty"], config=exclusive).best(0).score == alone
+
+
+def test_a_calibration_takes_the_place_of_the_cards(bundled, tmp_path):
+    card = tmp_path / "card.json"
+    presence, relevancy = {"evidence": "cosine", "a": 2.0, "b": 3.0}, {"kind": "sigmoid", "scale": 1.0, "bias": 0.0}
+    card.write_text(json.dumps({"model": "bundled", "presence": presence, "relevancy": relevancy}))
+    config = replace(models.default_config("bundled"), {"card": str(card)})
+    grounder = Grounder.load(config=config)
+    features = grounder.encode_image(np.zeros((64, 64, 3), np.uint8))
+    cosine = float((features.tokens @ grounder.text.embed(["red ball"])[0]).max())
+    assert grounder.ground(features, ["red ball"]).best(0).score == pytest.approx(1 / (1 + np.exp(-2 * cosine - 3)))
+    card.write_text("{}")
+    with pytest.raises(ModelError, match="card"):
+        Grounder.load(config=config)
+
+
 def test_temperature_is_tau(bundled):
     config = replace(models.default_config("bundled"), {"gem.temperature": 0.25})
     assert Grounder.load(config=config)._encoder.settings.inv_temperature == 4.0
@@ -267,7 +365,7 @@ def test_temperature_is_tau(bundled):
 def test_importing_the_package_loads_no_torch():
     code = "import sys, gem_ros, gem_ros.models; print(gem_ros.__version__, gem_ros.Target, 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split()[0] == "0.1.0"
+    assert done.stdout.split()[0] == gem_ros.__version__
     assert done.stdout.split()[-1] == "False"
     assert {name for name in gem_ros.__all__ if getattr(gem_ros, name) is None} == set()
     with pytest.raises(AttributeError, match="nothing"):

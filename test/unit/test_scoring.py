@@ -1,11 +1,12 @@
 """Answers against truth: what counts, and over which images."""
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 
-from gem_ros.data import CameraIntrinsics, Observation
+from gem_ros.data import CameraIntrinsics, Observation, Pose
 from gem_ros.errors import DecodeError
 from gem_ros.replay.scoring import Answer, Scored, best_answers, score, verdict
 from gem_ros.replay.truth import Sighting, Truth
@@ -62,15 +63,35 @@ def test_verdict_counts_each_rate_over_its_own_images():
 
 
 def test_the_best_target_of_each_query():
-    target = {"found": True, "threshold": 0.5, "reason": "ok", "pixel": [1.0, 2.0], "point": None}
+    target = {"found": True, "threshold": 0.5, "reason": "ok", "pixel": [1.0, 2.0], "point": None, "id": 3}
     targets = [{**target, "query": name, "score": score} for name, score in (("a", 0.9), ("a", 0.6), ("b", 0.7))]
-    found = best_answers({"stamp": 5, "targets": targets})
+    found = best_answers({"stamp": 5, "frame_id": "map", "targets": targets})
     assert [(each.query, each.score, each.pixel, each.point) for each in found] == [
         ("a", 0.9, (1.0, 2.0), None),
         ("b", 0.7, (1.0, 2.0), None),
     ]
+    assert {(each.frame_id, each.id) for each in found} == {("map", 3)}
 
 
 def test_a_result_without_its_fields_is_refused():
     with pytest.raises(DecodeError, match="result"):
         best_answers({"stamp": 5, "targets": [{"query": "a"}]})
+
+
+def test_a_point_in_another_frame_is_taken_back_to_the_camera():
+    pose = Pose("map", np.array([[0, 0, 1, 5], [-1, 0, 0, 6], [0, -1, 0, 7], [0, 0, 0, 1.0]]))
+    seen = dataclasses.replace(observation(7), pose=pose)
+    placed = dataclasses.replace(answer(point=(7.1, 4.5, 7.0)), frame_id="map")  # (1.5, 0, 2.1) of the camera
+    scored = score(placed, TRUTH, seen)
+    assert scored.error == pytest.approx(0.1) and scored.answer.point == pytest.approx((1.5, 0, 2.1))
+    lost = score(placed, TRUTH, observation(7))
+    assert math.isnan(lost.error) and lost.answer.point is None
+    elsewhere = score(dataclasses.replace(placed, frame_id="odom"), TRUTH, seen)
+    assert math.isnan(elsewhere.error)
+
+
+def test_different_tracks_of_one_thing_are_counted():
+    def seen(number, found=True):
+        return Scored(dataclasses.replace(answer(found), id=number), 0.5, True, 0.0)
+
+    assert verdict("ball", [seen(1), seen(1), seen(4), seen(None), seen(9, found=False)]).ids == 2

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from gem_ros.config import Config
-from gem_ros.data import Query
-from gem_ros.errors import DecodeError
+from gem_ros.data import Grounding, Pose, Query, Target
+from gem_ros.errors import DecodeError, GeometryError
+from gem_ros.geometry.tracking import Tracker
 from gem_ros.ros.partners import Partner, Partners, find_partners
 from gem_ros.ros.worker import Asked, Worker
 
@@ -20,8 +21,8 @@ def message(stamp, frame="camera"):
     return SimpleNamespace(header=SimpleNamespace(stamp=SimpleNamespace(sec=0, nanosec=stamp), frame_id=frame))
 
 
-def asked(epoch, *texts):
-    return Asked(epoch, tuple(map(Query, texts)), Config())
+def asked(epoch, *texts, **config):
+    return Asked(epoch, tuple(map(Query, texts)), Config(**config))
 
 
 class Grounder:
@@ -31,6 +32,7 @@ class Grounder:
         self.gate, self.entered = threading.Event(), threading.Event()
         self.gate.set()
         self.encoded, self.grounded = 0, []
+        self.point, self.problems = None, ()
 
     def encode_image(self, rgb, *, config):
         self.entered.set()
@@ -40,14 +42,21 @@ class Grounder:
 
     def ground(self, features, queries, **known):
         self.grounded.append([query.text for query in queries])
-        return SimpleNamespace(texts=self.grounded[-1], targets=(), known=known)
+        targets = tuple(self.see(query.text, index) for index, query in enumerate(queries))
+        maps = np.zeros((len(queries), 1, 1), np.float32)
+        return Grounding(tuple(queries), targets, RGB.shape[:2], maps, lambda maps: maps, self.problems)
+
+    def see(self, text, index):
+        if self.point is None:
+            return Target(text, index, False, 0.1, 0.5, "absent")
+        return Target(text, index, True, 0.9, 0.5, "ok", (1.0, 1.0), None, None, self.point, np.eye(3) * 1e-4)
 
 
 class Ears:
     """Outputs and observer in one: what was said, in order."""
 
     def __init__(self):
-        self.said, self.problems, self.listening = [], [], True
+        self.said, self.problems, self.groundings, self.listening = [], [], [], True
         self.changed = threading.Condition()
 
     def wanted(self):
@@ -57,7 +66,8 @@ class Ears:
         self._say(("asked", asked.epoch))
 
     def encode(self, view, grounding, asked, latency):
-        texts = getattr(grounding, "texts", [])
+        texts = [query.text for query in grounding.queries]
+        self.groundings.append(grounding)
         return [lambda: self._say((view.stamp, asked.epoch, texts))]
 
     def image(self, now):
@@ -81,18 +91,29 @@ class Ears:
             assert self.changed.wait_for(lambda: what in self.said, 5), self.said
 
 
+class Eyes:
+    """Inputs: every message is the same picture; ``pose`` is the camera's, or why there is none."""
+
+    def __init__(self):
+        self.pose = GeometryError("pose: expected one, got none")
+
+    def read(self, message):
+        return RGB
+
+    def find_partners(self, view):
+        return Partners()
+
+    def find_pose(self, view):
+        if isinstance(self.pose, Exception):
+            raise self.pose
+        return self.pose
+
+
 @pytest.fixture
 def room():
-    ears, grounder = Ears(), Grounder()
-    worker = Worker(
-        grounder,
-        asked(1, "ball"),
-        outputs=ears,
-        observer=ears,
-        read=lambda message: RGB,
-        find_partners=lambda view: Partners(),
-    )
-    yield SimpleNamespace(worker=worker, ears=ears, grounder=grounder)
+    ears, grounder, eyes = Ears(), Grounder(), Eyes()
+    worker = Worker(grounder, asked(1, "ball"), outputs=ears, observer=ears, inputs=eyes, tracker=Tracker())
+    yield SimpleNamespace(worker=worker, ears=ears, grounder=grounder, eyes=eyes)
     grounder.gate.set()
     worker.stop()
 
@@ -158,12 +179,12 @@ def test_what_cannot_be_read_is_told_and_the_thread_goes_on(room):
     def broken(message):
         raise DecodeError("image: expected something else")
 
-    room.worker._read = broken
+    room.eyes.read = broken
     room.worker.put(message(7))
     with room.ears.changed:
         assert room.ears.changed.wait_for(lambda: room.ears.problems, 5)
     assert room.ears.problems == ["image: expected something else"]
-    room.worker._read = lambda message: RGB
+    del room.eyes.read
     room.worker.put(message(8))
     room.ears.wait((8, 1, ["ball"]))
 
@@ -176,6 +197,59 @@ def test_paused_it_takes_no_images_and_answers_nothing(room):
     room.worker.ask(asked(2, "door"))
     time.sleep(0.1)
     assert room.ears.said == [("asked", 1), (7, 1, ["ball"]), ("asked", 2)]
+
+
+def answers(room, stamp, epoch, *texts):
+    """The targets of the answer to ``message(stamp)``."""
+    room.ears.wait((stamp, epoch, list(texts)))
+    return room.ears.groundings[-1].targets
+
+
+def test_in_a_target_frame_points_are_placed_by_the_pose_at_the_image(room):
+    room.grounder.point = np.array([0.0, 0.0, 2.0])
+    matrix = np.array([[0, 0, 1, 5], [-1, 0, 0, 6], [0, -1, 0, 7], [0, 0, 0, 1.0]])
+    room.eyes.pose = Pose("map", matrix)
+    room.worker.ask(asked(2, "ball", target_frame="map"))
+    room.worker.put(message(7))
+    target = answers(room, 7, 2, "ball")[0]
+    assert target.point.tolist() == [7, 6, 7] and target.reason == "ok"
+
+
+def test_without_a_pose_there_is_a_2d_answer_and_the_reason(room):
+    room.grounder.point = np.array([0.0, 0.0, 2.0])
+    room.worker.ask(asked(2, "ball", target_frame="map"))
+    room.worker.put(message(7))
+    target = answers(room, 7, 2, "ball")[0]
+    assert (target.found, target.point, target.reason) == (True, None, "no_transform")
+    assert room.ears.problems == ["pose: expected one, got none"]
+
+
+def test_without_a_target_frame_or_a_point_no_pose_is_asked_for(room):
+    room.worker.put(message(7))
+    room.worker.ask(asked(2, "ball", target_frame="map"))
+    answers(room, 7, 2, "ball")
+    room.grounder.point = np.array([0.0, 0.0, 2.0])
+    room.worker.ask(asked(3, "ball"))
+    assert answers(room, 7, 3, "ball")[0].point.tolist() == [0, 0, 2]
+    assert room.ears.problems == []
+
+
+def test_the_same_thing_keeps_its_id_until_the_question_changes(room):
+    room.grounder.point = np.array([0.0, 0.0, 2.0])
+    ids = []
+    for stamp, epoch in ((7, 1), (8, 1), (9, 2)):
+        if epoch == 2:
+            room.worker.ask(asked(2, "ball"))
+        room.worker.put(message(stamp))
+        ids.append(answers(room, stamp, epoch, "ball")[0].track.id)
+    assert ids[0] == ids[1] != ids[2]
+
+
+def test_what_could_not_be_used_is_told(room):
+    room.grounder.problems = ("depth: expected 6x4, got 5x4",)
+    room.worker.put(message(7))
+    answers(room, 7, 1, "ball")
+    assert room.ears.problems == ["depth: expected 6x4, got 5x4"]
 
 
 def partner(*messages, read=lambda message: message, live=True):
