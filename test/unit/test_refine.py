@@ -92,7 +92,7 @@ def test_a_thing_that_fills_its_surroundings_is_not_its_own_background():
 
 def test_things_one_in_front_of_the_other_are_told_apart():
     """Both stand out from the wall behind them."""
-    depth = np.where(np.abs(COLUMNS - 163) < 40, np.float32(1.2), np.float32(2.0))
+    depth = np.where((np.abs(COLUMNS - 163) < 40) & (ROWS > 118), np.float32(1.2), np.float32(2.0))
     depth = np.where(THING, np.float32(0.9), depth)
     assert iou(refine(blurred(THING), depth, PATCH), THING) > 0.98
 
@@ -116,10 +116,13 @@ def test_near_or_far_the_same_scene_gives_the_same_map(scale):
     np.testing.assert_allclose(far, refine(before, depth, PATCH), atol=1e-3)
 
 
-def test_a_few_pixels_that_are_much_too_near_do_no_harm():
-    depth = np.where(THING, np.float32(0.9), np.float32(1.5))
-    depth[::7, ::7] = 0.0021
-    assert iou(refine(blurred(THING), depth, PATCH), THING) > 0.97
+def test_what_is_much_too_near_does_no_harm():
+    """Stray pixels, and something that covers a part of the lens."""
+    clean, before = np.where(THING, np.float32(0.9), np.float32(1.5)), blurred(THING)
+    stray, covered = clean.copy(), np.where((COLUMNS < 170) & ~disc(radius=60), np.float32(0.0011), clean)
+    stray[::7, ::7] = 0.002
+    assert iou(refine(before, stray, PATCH), THING) > 0.95
+    assert iou(refine(before, covered, PATCH), THING) > 0.98
 
 
 def test_the_filter_works_on_eight_pixels_of_a_patch_however_large_it_is(monkeypatch):
@@ -153,7 +156,7 @@ def test_the_background_of_a_weak_map_is_not_lifted_over_the_threshold():
     assert (after[~disc(radius=60)] < 0.5).all()
     small, striped = disc(radius=9), picture(COLUMNS % 20 < 10)
     after = refine(blurred(small, low=0.48, high=0.6), np.where(small[..., None], np.uint8(0), striped), PATCH)
-    assert (after[~disc(radius=30)] < 0.5).all()
+    assert (after[~disc(radius=30)] < 0.49).all()
 
 
 def test_small_things_keep_their_peak():
