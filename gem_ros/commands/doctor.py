@@ -90,9 +90,18 @@ def _opencv() -> Iterator[Finding]:
     except ImportError as error:
         yield Finding("OpenCV", "problem", _first_line(error), "pip install 'opencv-contrib-python-headless<5'")
         return
+    from gem_ros.errors import GemError
+    from gem_ros.geometry.refine import check as check_refinement
+
     if len(wheels) > 1:
         fix = f"they overwrite each other: pip uninstall {' '.join(wheels)}, then install one of them again"
         yield Finding("OpenCV", "problem", f"{cv2.__version__} from {' and '.join(wheels)}", fix)
+        return
+    try:
+        check_refinement()
+    except GemError as error:
+        fix = "regions stay as coarse as the model's patches: pip install 'opencv-contrib-python-headless<5'"
+        yield Finding("OpenCV", "note", f"{cv2.__version__}; {error}", fix)
     else:
         yield Finding("OpenCV", "ok", cv2.__version__)
 

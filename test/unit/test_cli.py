@@ -165,3 +165,23 @@ def test_help_is_instant():
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert all(command in done.stdout for command in cli.COMMANDS)
     assert after.ru_utime - before.ru_utime < 1.0  # s of CPU; 0.15 when this was written
+
+
+def test_doctor_notes_an_opencv_that_cannot_refine(monkeypatch):
+    from gem_ros.errors import GemError
+
+    def lacking():
+        raise GemError("refinement: expected OpenCV with ximgproc")
+
+    monkeypatch.setattr("gem_ros.geometry.refine.check", lacking)
+    found = list(doctor._opencv())
+    assert [each.state for each in found] == ["note"] and "ximgproc" in found[0].found and found[0].fix
+
+
+@pytest.mark.parametrize("package", ["tf2_ros", "vision_msgs"])
+def test_doctor_says_what_is_missing_without_a_ros_package(monkeypatch, package):
+    pytest.importorskip("rclpy", reason="needs ROS 2 (pip install gem_ros[ros])")
+
+    monkeypatch.setitem(sys.modules, package, None)  # import fails
+    note = next(each for each in doctor._ros() if each.name == package)
+    assert note.state == "note" and "without it" in note.found
