@@ -16,7 +16,7 @@ from gem_ros.data import CameraIntrinsics
 from gem_ros.errors import GeometryError
 from gem_ros.geometry.camera import project
 from gem_ros.geometry.surface import background_plane, depth_noise, flying, nearest_surface, unbroken
-from gem_ros.geometry.target import CHI_SQUARE_95, Measurement, Region, find_regions, measure
+from gem_ros.geometry.target import CHI_SQUARE_95, EXTENT, MIDDLE, Measurement, Region, find_regions, measure
 
 CAMERA = CameraIntrinsics(640, 480, 525.0, 525.0, 319.5, 239.5)
 PATCH = 20.0
@@ -306,8 +306,8 @@ def test_covariance_is_symmetric_positive_definite_and_the_point_is_on_the_surfa
     assert (np.linalg.eigvalsh(measured.covariance) > 0).all()
     assert measured.point[2] == pytest.approx(z, rel=0.005)
     assert np.abs(project(CAMERA, measured.point[None])[0] - (u, v)).max() < 12
-    # Across the ray a patch's uncertainty, along it the sensor's noise.
-    assert measured.covariance[1, 1] >= (PATCH / np.sqrt(12) / 525 * measured.point[2]) ** 2 * 0.999
+    # Across the ray at least a pixel's uncertainty, along it the sensor's noise.
+    assert measured.covariance[1, 1] >= (measured.point[2] / 525) ** 2 * 0.999
     assert measured.covariance[2, 2] >= (0.0012 + 0.0019 * (measured.point[2] - 0.4) ** 2) ** 2 * 0.999
 
 
@@ -381,9 +381,9 @@ def test_box_and_covariance_of_a_flat_rectangle_by_hand() -> None:
     np.testing.assert_allclose(measured.box.centre, [0.5 * PIXEL, 0.5 * PIXEL, 2.0])
     np.testing.assert_allclose(measured.box.size, [40 * PIXEL, 20 * PIXEL, 0.001])
     assert (measured.box.rotation == np.eye(3)).all()
-    # n equally spaced values have the variance (n² − 1)/12, a uniform patch of 20 px has 20²/12.
+    # n equally spaced values have the variance (n² − 1)/12; depth is registered to a pixel.
     noise = (0.0012 + 0.0019 * 1.6**2) ** 2
-    across = PIXEL**2 * (np.array([140.0, 440 / 12]) / CHI_SQUARE_95 + 400 / 12) + noise * (0.5 / 525) ** 2
+    across = PIXEL**2 * (EXTENT * np.array([140.0, 440 / 12]) + 1) + noise * (0.5 / 525) ** 2
     assert measured.covariance is not None
     np.testing.assert_allclose(np.diag(measured.covariance), [*across, noise], rtol=1e-9)
     np.testing.assert_allclose(measured.covariance[0, 2], noise * 0.5 / 525)
@@ -396,7 +396,7 @@ def test_a_peak_beside_the_middle_adds_its_distance_to_the_covariance() -> None:
     assert beside.covariance is not None
     np.testing.assert_allclose(beside.point, [-15.5 * PIXEL, 0.5 * PIXEL, 2.0])
     np.testing.assert_allclose(
-        beside.covariance[0, 0] - centred.covariance[0, 0], (16 * PIXEL) ** 2 / CHI_SQUARE_95, rtol=1e-3
+        beside.covariance[0, 0] - centred.covariance[0, 0], MIDDLE * (16 * PIXEL) ** 2, rtol=1e-3
     )
     assert beside.covariance[1, 1] == pytest.approx(centred.covariance[1, 1])
 
