@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rclpy.publisher import Publisher
 
 CLOCK_STEP = 0.01  # s of wall time between two /clock messages
-SETTLE = 0.5  # s without a new subscription before playing: a node's subscriptions are found one by one
+SETTLE = 1.0  # s without a new subscription before playing: a node's subscriptions are found one by one
 DEPTH = 5  # messages a slow reliable subscriber may lag; best-effort ones match a reliable publisher too
 
 

@@ -66,8 +66,8 @@ def test_a_node_that_is_right_gets_full_marks(tmp_path, recording):
     assert ball[0]["found"] == ball[0]["pointing"] == 1.0 and ball[0]["error"]["median"] < 0.01
     assert ball[0]["in_view"] >= 2 and ball[0]["out_of_view"] >= 1 and ball[0]["mistaken"] == 0
     assert everything[1]["in_view"] >= 2 and absent[0]["found"] is None and absent[0]["mistaken"] == 0
-    answers = numbers["timing"]["answers"]
-    assert numbers["timing"]["images"] == 24 >= answers >= 9  # a busy machine may be late to the first images
+    images, answers = numbers["timing"]["images"], numbers["timing"]["answers"]
+    assert 24 >= images >= answers >= 9  # a busy machine may be late to the first images
     assert 0 < numbers["timing"]["latency"]["median"] < 500
     with (output / "targets.csv").open() as file:
         rows = list(csv.DictReader(file))
