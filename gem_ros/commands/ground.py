@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,14 +42,15 @@ def run(args: argparse.Namespace) -> int:
     queries = _queries(args.queries, config.max_queries)
     rgb = _read_image(args.image)
     depth = _read_depth(args.depth) if args.depth else None
+    camera = _camera(args.intrinsics, rgb.shape)
 
     from gem_ros.messages.result import result
     from gem_ros.pipeline import Grounder
 
     grounder = Grounder.load(config=config)
-    grounding = grounder.ground(
-        grounder.encode_image(rgb), queries, image=rgb, depth=depth, camera=_camera(args.intrinsics, rgb.shape)
-    )
+    grounding = grounder.ground(grounder.encode_image(rgb), queries, image=rgb, depth=depth, camera=camera)
+    for line in grounding.problems:
+        print(f"gem-ros ground: {line}", file=sys.stderr)
     if args.output:
         _write_picture(args.output, rgb, grounding)
     if args.json:
@@ -124,12 +126,16 @@ def _read_depth(path: Path) -> npt.NDArray[np.float32]:
 
 
 def _camera(values: list[float] | None, shape: tuple[int, ...]) -> CameraIntrinsics | None:
+    """A pinhole camera of the image's size; :class:`GeometryError` for one that cannot be computed with."""
     from gem_ros.data import CameraIntrinsics
+    from gem_ros.geometry.camera import check
 
     if values is None:
         return None
     fx, fy, cx, cy = values
-    return CameraIntrinsics(shape[1], shape[0], fx, fy, cx, cy)
+    camera = CameraIntrinsics(shape[1], shape[0], fx, fy, cx, cy)
+    check(camera)
+    return camera
 
 
 def _write_picture(path: Path, rgb: npt.NDArray[np.uint8], grounding: Grounding) -> None:

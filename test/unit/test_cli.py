@@ -54,6 +54,16 @@ def test_ground_reads_metres_from_numpy(bundled, picture, capsys):
     assert json.loads(capsys.readouterr().out)[0]["point"][2] == pytest.approx(DEPTH)
 
 
+def test_ground_says_why_depth_cannot_be_used(bundled, picture, capsys):
+    depth = picture.with_name("depth.png")
+    cv2.imwrite(str(depth), np.full((40, 64), DEPTH * 1000, np.uint16))
+    arguments = ("--threshold", 0, "--depth", depth, "--intrinsics", 60, 60, 31.5, 23.5, "--json")
+    assert gem_ros("ground", picture, "red ball", *arguments) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)[0]["reason"] == "misaligned"
+    assert captured.err.startswith("gem-ros ground: depth: expected the image's size 64x48 or its aspect, got 64x40")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -69,6 +79,8 @@ def test_ground_reads_metres_from_numpy(bundled, picture, capsys):
         (["picture.png", "red ball", "--device", "cuda:99"], "device"),
         (["picture.png", "red ball", "--depth", "picture.png"], "16-bit"),
         (["picture.png", "red ball", "--depth", "missing.npy"], "missing.npy"),
+        (["picture.png", "red ball", "--intrinsics", "0", "60", "31.5", "23.5"], "positive focal lengths, got fx=0"),
+        (["picture.png", "red ball", "--intrinsics", "60", "60", "nan", "23.5"], "finite numbers, got cx=nan"),
         (["picture.png", "red ball", "--output", "nowhere/answer.png"], "--output"),
         (["picture.png", "red ball", "--output", "answer.odd"], "--output"),
     ],
