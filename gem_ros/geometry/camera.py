@@ -43,7 +43,7 @@ def check(camera: CameraIntrinsics) -> None:
     if allowed is None:
         known = ", ".join(filter(None, COEFFICIENTS))
         raise GeometryError(f"camera: expected a distortion model of {known}; got {camera.distortion_model!r}")
-    if any(camera.d) and len(camera.d) not in allowed:
+    if _is_distorted(camera) and len(camera.d) not in allowed:
         expected = " or ".join(map(str, allowed)) or "no"
         name = camera.distortion_model or "none"
         raise GeometryError(f"camera: expected {expected} coefficients of model {name!r}, got {len(camera.d)}")

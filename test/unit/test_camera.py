@@ -195,6 +195,7 @@ def test_no_points_give_no_pixels(model: str) -> None:
         ({"distortion_model": "plumb_bob", "d": (0.1, 0.2)}, "4 or 5 coefficients"),
         ({"distortion_model": "none", "d": (0.1,)}, "no coefficients"),
         ({"distortion_model": "equidistant", "d": (0.1,) * 5}, "4 coefficients"),
+        ({"distortion_model": "equidistant", "d": (0.0,) * 5}, "4 coefficients"),
         ({"d": (0.1, math.nan, 0, 0, 0)}, "finite"),
     ],
 )
