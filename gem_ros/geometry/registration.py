@@ -15,6 +15,7 @@ from gem_ros.geometry.camera import check
 Depth = npt.NDArray[np.float32]
 
 FARTHEST = 200.0  # m, median depth above which the unit is wrong: no depth camera sees that far
+NEAREST = 0.02  # m, median depth below which it is: none sees what is so near
 LOOKED_AT = 5_000  # pixels that the median is of
 
 
@@ -88,9 +89,13 @@ def _check_unit(depth: Depth, problems: list[str]) -> None:
     step = int((depth.size / LOOKED_AT) ** 0.5) + 1 | 1  # odd: every second row of some depth images is empty
     some = depth[::step, ::step]
     valid = some[np.isfinite(some) & (some > 0)]
-    median = float(np.median(valid)) if valid.size else 0.0
+    if not valid.size:
+        return
+    median = float(np.median(valid))
     if median > FARTHEST:
         problems.append(f"depth: expected metres, got a median of {median:.0f}; is it millimetres in a 32FC1 image?")
+    if median < NEAREST:
+        problems.append(f"depth: expected metres, got a median of {median:.3f}; is it metres in a 16UC1 image?")
 
 
 def _of(size: tuple[int, ...]) -> str:
