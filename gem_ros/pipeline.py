@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -56,7 +55,8 @@ class Grounder:
             torch.tensor(each, device=self.device)[:, None, None] for each in (model.mean, model.std)
         )
 
-        self._refines = _can_refine(config)
+        self._cannot_refine = _cannot_refine()  # why; empty: it can
+        self._told: set[str] = set()  # problems that need saying only once
 
     @classmethod
     def load(
@@ -115,14 +115,16 @@ class Grounder:
         ``image`` (H, W, 3) uint8 RGB is what the features are of; ``refinement: image`` sharpens regions by it.
         ``depth`` (H, W) m, NaN where invalid, of the image's size or at least its aspect; ``missing`` says
         why depth or camera cannot be used; ``config`` replaces the dynamic parameters. Depth and camera that
-        do not fit give 2D results with the reason and a line in ``problems``. Raises :class:`QueryError`,
-        and :class:`GeometryError` for depth in integers and an ``image`` that is not the one.
+        do not fit give 2D results with the reason and a line in ``problems``; there it is said, once, where
+        regions cannot be sharpened. Raises :class:`QueryError`, and :class:`GeometryError` for depth in integers
+        and an ``image`` that is not the one.
         """
         config = config or self.config
         asked = tuple(each if isinstance(each, Query) else parse_query(each) for each in _listed(queries))
         evidence, relevancy, scores = self._maps(features, asked, config)
         beside = register(features.image_size, depth, camera, missing)
-        guide = {"image": image, "depth": beside.depth}.get(config.refinement) if self._refines else None
+        guides = {"image": image, "depth": beside.depth}
+        guide = None if self._cannot_refine else guides.get(config.refinement)
         targets: list[Target] = []
         for index, query in enumerate(asked):
             threshold = config.presence_threshold if query.threshold is None else query.threshold
@@ -139,12 +141,27 @@ class Grounder:
                 for score, region in self._scored(regions, float(scores[index]), threshold):
                     known = _located(region, beside, config)
                     targets.append(Target(query.text, index, True, score, threshold, **known))
-        size = features.image_size
-        return Grounding(asked, tuple(targets), size, relevancy, partial(_upsample, size=size), beside.problems)
+        size, problems = features.image_size, beside.problems
+        if guide is None and any(target.found for target in targets):
+            problems += self._coarse(config.refinement)
+        return Grounding(asked, tuple(targets), size, relevancy, partial(_upsample, size=size), problems)
 
     def warm_up(self, size: tuple[int, int]) -> None:
         """Run once on a black image of ``size`` (H, W), so that the first real one does not wait."""
         self.ground(self.encode_image(np.zeros((*size, 3), np.uint8)), [similarity.CANONICAL[0]])
+        self._told.clear()  # nobody heard it
+
+    def _coarse(self, refinement: str) -> tuple[str, ...]:
+        """The line that says why regions stay as coarse as patches; nothing where it was said before.
+
+        Who passes no image has chosen that.
+        """
+        why = "refinement: expected depth to sharpen regions by, got none" if refinement == "depth" else ""
+        why = self._cannot_refine or why
+        if refinement == "none" or not why or why in self._told:
+            return ()
+        self._told.add(why)
+        return (f"{why}; regions stay as coarse as patches",)
 
     def _preprocess(self, rgb: npt.NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
         """(H, W, 3) uint8 -> (1, 3, h, w) resized and normalised as the model was trained."""
@@ -181,15 +198,13 @@ class Grounder:
                 yield score, region
 
 
-def _can_refine(config: Config) -> bool:
-    """Whether this OpenCV can; where it cannot but should, that is said once."""
+def _cannot_refine() -> str:
+    """Why this OpenCV cannot sharpen regions, or nothing."""
     try:
         check_refinement()
     except GemError as error:
-        if config.refinement != "none":
-            warnings.warn(f"{error}; regions stay as coarse as patches", stacklevel=3)
-        return False
-    return True
+        return str(error)
+    return ""
 
 
 def _located(region: Region, beside: Registered, config: Config) -> dict[str, Any]:

@@ -327,10 +327,27 @@ def test_an_opencv_that_cannot_refine_is_told_once_and_regions_stay_coarse(bundl
         raise GemError("refinement: expected OpenCV with ximgproc")
 
     monkeypatch.setattr("gem_ros.pipeline.check_refinement", lacking)
-    with pytest.warns(UserWarning, match="ximgproc"):
-        grounder = Grounder.load()
+    grounder = Grounder.load()
     image = np.zeros((64, 64, 3), np.uint8)
-    assert grounder.ground(grounder.encode_image(image), ["red ball:0"], image=image).best(0).found
+    none = replace(grounder.config, {"refinement": "none"})
+    grounder.warm_up((64, 64))  # which nobody hears
+    features = grounder.encode_image(image)
+
+    def problems(query="red ball:0", config=None):
+        return grounder.ground(features, [query], image=image, config=config).problems
+
+    assert problems(config=none) == problems("red ball:1") == ()
+    assert problems() == ("refinement: expected OpenCV with ximgproc; regions stay as coarse as patches",)
+    assert problems() == ()
+
+
+def test_regions_by_depth_without_depth_are_told_once(sharp, features):
+    sharp._told.clear()
+    by_depth = replace(sharp.config, {"refinement": "depth"})
+    told = [sharp.ground(features, ["red ball"], config=by_depth).problems for _ in range(2)]
+    line = "refinement: expected depth to sharpen regions by, got none; regions stay as coarse as patches"
+    assert told == [(line,), ()]
+    assert sharp.ground(features, ["red ball"]).problems == ()  # who passes no image has chosen that
 
 
 def test_other_queries_count_only_where_they_exclude_each_other(sharp, features):
