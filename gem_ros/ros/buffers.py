@@ -37,6 +37,11 @@ class StampBuffer(Generic[T]):
             nearest = min(self._items, key=lambda each: abs(each[0] - stamp), default=None)
             return nearest[1] if nearest and abs(nearest[0] - stamp) <= slop * 1e9 else None
 
+    def away(self, stamp: int) -> int | None:
+        """ns from ``stamp`` to the nearest item, negative where that is older; None where nothing is kept."""
+        with self._changed:
+            return min((each[0] - stamp for each in self._items), key=abs, default=None)
+
     def ordered(self, stamp: int, wait: float = 0.0) -> list[tuple[int, T]]:
         """Everything kept, by stamp, as soon as something as new as ``stamp`` is here or ``wait`` s are over."""
         with self._changed:

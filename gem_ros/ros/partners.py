@@ -39,6 +39,10 @@ class Partner:
         """The message of ``stamp`` ± ``slop`` s, waited for at most ``slop`` if its topic is alive; or None."""
         return self._buffer.find(stamp, slop, wait=slop if self._is_live() else 0.0)
 
+    def away(self, stamp: int) -> int | None:
+        """ns from ``stamp`` to the nearest message, negative where that is older; None without one, or a publisher."""
+        return self._buffer.away(stamp) if self._is_live() else None
+
     def read(self, message: Any, complain: Callable[[GemError], None]) -> Any:
         """What the message says; None, and a complaint, if it cannot be read."""
         try:
@@ -55,11 +59,21 @@ class Partner:
 def find_partners(
     stamp: int, frame_id: str, *, depth: Partner, info: Partner, slop: float, complain: Callable[[GemError], None]
 ) -> Partners:
-    """Depth and camera of an image; what is in another frame than the image is misaligned with it."""
+    """Depth and camera of an image; what is in another frame than the image is misaligned with it.
+
+    So is what comes with other stamps; where only older ones have come, the right one may still be on its way.
+    """
     messages = [each.find(stamp, slop) for each in (depth, info)]
     frames = {each.header.frame_id for each in messages if each is not None} - {"", frame_id}
     if frames and frame_id:
         others = ", ".join(map(repr, sorted(frames)))
         complain(GemError(f"depth and camera_info: expected the image's frame {frame_id!r}, got {others}; register"))
         return Partners(missing="misaligned")
-    return Partners(depth.read(messages[0], complain), info.read(messages[1], complain))
+    missing: Reason | None = None
+    for name, partner, message in zip(("depth", "camera_info"), (depth, info), messages, strict=True):
+        if message is None and (away := partner.away(stamp)) is not None:
+            got = f"the nearest {abs(away) / 1e9:.3f} s {'after' if away > 0 else 'before'} it"
+            expected = f"{name}: expected one at most {slop:g} s from the image's stamp"
+            complain(GemError(f"{expected}, got {got}; synchronise their clocks, or raise sync_slop"))
+            missing = "misaligned" if away > 0 else missing
+    return Partners(depth.read(messages[0], complain), info.read(messages[1], complain), missing)
