@@ -36,14 +36,15 @@ class Parameter:
     def check(self, value: Any) -> Any:
         """Return ``value`` in this parameter's type, or raise :class:`ConfigError`.
 
-        Integers pass where a float is expected; a sequence of strings becomes a tuple.
+        Integers pass where a float is expected; a sequence of strings becomes a tuple, without blank ones: ROS
+        cannot read an empty list from a file, and people write [''] for it.
         """
         if self.type is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if self.type is tuple:
             if isinstance(value, str) or not all(isinstance(item, str) for item in value or ()):
                 raise ConfigError(f"{self.name}: expected a list of strings, got {value!r}")
-            return tuple(value or ())
+            return tuple(item for item in value or () if item.strip())
         if type(value) is not self.type:
             kind = type(value).__name__
             raise ConfigError(f"{self.name}: expected {self.type.__name__}, got {value!r} ({kind})")

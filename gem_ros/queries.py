@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
-from gem_ros.config import MAX_QUERY_BYTES
+from gem_ros.config import MAX_QUERIES, MAX_QUERY_BYTES
 from gem_ros.data import Query
 from gem_ros.errors import QueryError
 
@@ -15,12 +15,9 @@ SEPARATOR = ";"
 def parse_query(text: str) -> Query:
     """``red mug:0.6`` -> ``Query("red mug", 0.6)``; a colon not followed by a number is text.
 
-    Raises :class:`QueryError` for text that is empty, too long, holds control characters, or has a
-    threshold outside [0, 1].
+    Raises :class:`QueryError` for what is no :func:`phrase`, or has a threshold outside [0, 1].
     """
-    if len(text) > MAX_QUERY_BYTES or len(text.encode(errors="replace")) > MAX_QUERY_BYTES:
-        raise QueryError(f"query: expected at most {MAX_QUERY_BYTES} bytes, got {len(text)} characters; shorten it")
-    words, threshold = " ".join(text.split()), None
+    words, threshold = phrase(text), None
     head, colon, tail = words.rpartition(":")
     if colon:
         try:
@@ -28,14 +25,33 @@ def parse_query(text: str) -> Query:
         except ValueError:
             pass
         else:
-            words = head.strip()
+            words = phrase(head)
             if not 0.0 <= threshold <= 1.0:
                 raise QueryError(f"query {words!r}: expected a threshold in [0, 1], got {tail.strip()}")
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in words):
-        raise QueryError("query: expected printable text, got control characters; send plain UTF-8")
-    if not words:
-        raise QueryError("query: expected a few words, got none; say what to look for, like 'red ball'")
     return Query(words, threshold)
+
+
+def phrase(text: str, name: str = "query") -> str:
+    """``text`` with single spaces, and the same letters always as the same characters (Unicode's form NFC).
+
+    Raises :class:`QueryError` that begins with ``name`` for text that is empty, too long, or holds control characters.
+    """
+    if len(text) > MAX_QUERY_BYTES or len(text.encode(errors="replace")) > MAX_QUERY_BYTES:
+        raise QueryError(f"{name}: expected at most {MAX_QUERY_BYTES} bytes, got {len(text)} characters; shorten it")
+    words = unicodedata.normalize("NFC", " ".join(text.split()))
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in words):
+        raise QueryError(f"{name}: expected printable text, got control characters; send plain UTF-8")
+    if not words:
+        raise QueryError(f"{name}: expected a few words, got none; say what to look for, like 'red ball'")
+    return words
+
+
+def check_negatives(texts: Collection[str]) -> None:
+    """Raise :class:`QueryError` for what cannot be competed with: no phrase, or more than a node has queries."""
+    if len(texts) > MAX_QUERIES:
+        raise QueryError(f"negatives: expected at most {MAX_QUERIES}, got {len(texts)}")
+    for text in texts:
+        phrase(text, "negatives")
 
 
 def format_query(query: Query) -> str:

@@ -167,7 +167,7 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
             return
         queries = parse_queries(config.queries, config.max_queries)
         self._asked = Asked(before.epoch + (queries != before.queries), queries, config)
-        if queries != before.queries:
+        if (queries, config.negatives) != (before.queries, before.config.negatives):
             self._warn_of_unknown_words()
         if self._worker:
             self._worker.ask(self._asked)
@@ -175,10 +175,12 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
     def _warn_of_unknown_words(self) -> None:
         if self._grounder is None:
             return
-        for query in self._asked.queries:
-            if unknown := self._grounder.text.unknown_words(query.text):
-                known = f"model {self._asked.config.model!r} does not know"
-                self.get_logger().warning(f"query {query.text!r}: {known} {', '.join(map(repr, unknown))}")
+        queries, config = self._asked.queries, self._asked.config
+        texts = [("query", each.text) for each in queries] + [("negative, left out", each) for each in config.negatives]
+        for kind, text in texts:
+            if unknown := self._grounder.text.unknown_words(text):
+                known = f"model {config.model!r} does not know"
+                self.get_logger().warning(f"{kind} {text!r}: {known} {', '.join(map(repr, unknown))}")
 
     # Services
 

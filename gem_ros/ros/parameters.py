@@ -12,7 +12,7 @@ from rclpy.parameter import Parameter as RosParameter
 from gem_ros.config import Config, Parameter, parameters, replace, value_of
 from gem_ros.errors import GemError
 from gem_ros.models import default_config
-from gem_ros.queries import parse_queries
+from gem_ros.queries import check_negatives, parse_queries
 
 TYPES = {
     bool: RosParameter.Type.BOOL,
@@ -33,7 +33,7 @@ def declare(node: Node) -> Config:
     defaults = default_config(model)
     values = {name: _override(node, name, default) for name, default in _values(defaults)}
     config = replace(defaults, values)
-    parse_queries(config.queries, config.max_queries)
+    _check_texts(config)
     for name, value in _values(config):
         _declare(node, to_ros(name, value), _descriptor(NAMES[name]))
     return config
@@ -56,7 +56,7 @@ def changed(config: Config, changes: Iterable[RosParameter]) -> Config:
     Raises a :class:`GemError` with the reason for the first that does not fit.
     """
     after = replace(config, {each.name: each.value for each in changes if each.name in NAMES})
-    parse_queries(after.queries, after.max_queries)
+    _check_texts(after)
     return after
 
 
@@ -67,6 +67,11 @@ def verdict(config: Config, changes: Iterable[RosParameter]) -> SetParametersRes
     except GemError as error:
         return SetParametersResult(successful=False, reason=str(error))
     return SetParametersResult(successful=True)
+
+
+def _check_texts(config: Config) -> None:
+    parse_queries(config.queries, config.max_queries)
+    check_negatives(config.negatives)
 
 
 def _declare(node: Node, parameter: RosParameter, descriptor: ParameterDescriptor) -> None:

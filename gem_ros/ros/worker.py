@@ -34,6 +34,11 @@ class Asked:
     queries: tuple[Query, ...]
     config: Config
 
+    @property
+    def told(self) -> tuple[int, float]:
+        """What ``~/queries`` says besides the queries, which change with the epoch."""
+        return self.epoch, self.config.presence_threshold
+
 
 @dataclass(eq=False)
 class View:
@@ -132,7 +137,7 @@ class Worker:
     def ask(self, asked: Asked) -> None:
         """From now on look for this, at once on the newest image."""
         with self._speaking:
-            if asked.epoch != self._asked.epoch:
+            if asked.told != self._asked.told:
                 self._outputs.announce(asked)
             self._asked = asked
         if self.enabled:

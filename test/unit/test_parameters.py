@@ -60,6 +60,7 @@ def test_the_cards_values_are_the_defaults_that_people_see(make_node, bundled):
         ({"model": 3}, "model"),
         ({"queries": [True]}, "queries"),
         ({"queries": ["door:3"]}, "threshold"),
+        ({"negatives": ["x" * 1000]}, "negatives: expected at most 512 bytes"),
         ({"method": "magic"}, "method"),
     ],
 )
@@ -76,6 +77,13 @@ def test_changes_are_checked_together_and_strangers_passed_over():
         changed(Config(), changes[:1])
     result = verdict(Config(), changes[:1])
     assert not result.successful and "max_depth" in result.reason
+
+
+def test_blank_texts_are_none_and_negatives_are_checked_like_queries():
+    blank = changed(Config(), [to_ros("queries", [""]), to_ros("negatives", [" ", "wall"])])
+    assert (blank.queries, blank.negatives) == ((), ("wall",))
+    result = verdict(Config(), [to_ros("negatives", ["wall", "a\x07"])])
+    assert not result.successful and "negatives: expected printable text" in result.reason
 
 
 def test_what_people_type_is_taken_for_what_they_mean():

@@ -124,6 +124,13 @@ def test_an_image_is_answered_for_what_is_asked(room):
     assert room.ears.said[0] == ("asked", 1)
 
 
+def test_the_queries_are_told_again_when_what_is_said_of_them_changes(room):
+    room.worker.ask(asked(1, "ball", presence_threshold=0.7))
+    room.worker.ask(asked(1, "ball", presence_threshold=0.7, max_targets=1))
+    room.worker.ask(asked(2, "cube", presence_threshold=0.7))
+    assert [each for each in room.ears.said if each[0] == "asked"] == [("asked", 1), ("asked", 1), ("asked", 2)]
+
+
 def test_a_question_that_comes_during_inference_is_the_one_answered(room):
     room.grounder.gate.clear()
     room.worker.put(message(7))
@@ -269,6 +276,29 @@ def test_depth_of_another_frame_is_misaligned_and_says_so():
     partners, complaints = found(partner(message(1000, "other")), partner(message(1000)))
     assert (partners.depth, partners.missing) == (None, "misaligned")
     assert "'camera'" in str(complaints[0]) and "other" in str(complaints[0])
+
+
+@pytest.mark.parametrize(
+    ("stamp", "missing", "says"),
+    [(1000 + 70_000_000, "misaligned", "0.070 s after it"), (1000 - 70_000_000, None, "0.070 s before it")],
+)
+@pytest.mark.parametrize("late", ["depth", "camera_info"])
+def test_other_stamps_are_told_with_numbers_and_newer_ones_are_misaligned(stamp, missing, says, late):
+    there, off = partner(message(1000)), partner(message(stamp - 10**9), message(stamp))
+    depth, info = (off, there) if late == "depth" else (there, off)
+    partners, complaints = found(depth, info, slop=0.05)
+    assert (partners.missing, len(complaints)) == (missing, 1)
+    assert (partners.depth is None, partners.camera is None) == (late == "depth", late != "depth")
+    assert str(complaints[0]) == (
+        f"{late}: expected one at most 0.05 s from the image's stamp, got the nearest {says}; "
+        "synchronise their clocks, or raise sync_slop"
+    )
+
+
+def test_of_a_topic_that_was_never_heard_or_has_gone_nothing_is_told():
+    gone = partner(message(1000 + 10**9), live=False)
+    partners, complaints = found(gone, partner(), slop=0.01)
+    assert (partners.depth, partners.camera, partners.missing, complaints) == (None, None, None, [])
 
 
 def test_what_cannot_be_read_is_missing_and_complained_about():
