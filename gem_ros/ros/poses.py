@@ -17,7 +17,7 @@ from gem_ros.data import Pose
 from gem_ros.errors import ConfigError, GemError, GeometryError
 from gem_ros.geometry.frames import pose_at
 from gem_ros.messages import decode
-from gem_ros.ros.buffers import StampBuffer
+from gem_ros.ros.buffers import JUMP_NS, StampBuffer
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -65,6 +65,7 @@ class TfSource:
         self._closed = threading.Event()
         self._buffer: Any = None
         self._listener: Any = None
+        self._asked = 0  # stamp of the last image, ns
 
     def open(self) -> None:
         """Listen to tf."""
@@ -95,6 +96,10 @@ class TfSource:
         expected = f"tf: expected where {frame_id!r} is in {self._target_frame!r} at the image's stamp"
         if buffer is None:
             raise GeometryError(f"{expected}, got asked while closed")
+        if stamp < self._asked - JUMP_NS:
+            # A recording that began anew: tf2 refuses what is 10 s older than its newest. Static frames stay.
+            buffer.clear()
+        self._asked = stamp
         at = self._time(nanoseconds=stamp)
         # Not tf2's own timeout: its clock stands still with use_sim_time and no clock.
         deadline = time.monotonic() + self._wait

@@ -228,6 +228,7 @@ class Tf2(ModuleType):
             srv="tf2_frames",
             jump_handle=SimpleNamespace(unregister=lambda: self.jumps.append("unregistered")),
             lookup_transform=self.look_up,
+            clear=lambda: self.asked.append("cleared"),
         )
 
     def TransformListener(self, buffer, node, *, spin_thread):
@@ -286,6 +287,14 @@ def test_a_transform_that_comes_a_little_later_is_waited_for(tf):
     source, tf2 = tf(MISSING, MISSING, MISSING, transform(5.0), wait=PATIENCE)
     assert source.find(NOW, "camera").matrix[0, 3] == 5.0
     assert len(tf2.asked) == 4
+
+
+def test_a_recording_that_begins_anew_finds_tf2_without_the_last_run(tf):
+    source, tf2 = tf(transform())
+    for stamp in (NOW + 60 * NS, NOW + 60 * NS - poses.JUMP_NS, NOW, NOW + MS):
+        source.find(stamp, "camera")
+    asked = [each if each == "cleared" else each[2] - NOW for each in tf2.asked]
+    assert asked == [60 * NS, 59 * NS, "cleared", 0, MS]
 
 
 @pytest.mark.parametrize("wait", [0.0, 0.1])
