@@ -68,7 +68,7 @@ def test_a_node_that_is_right_gets_full_marks(tmp_path, recording):
     assert everything[1]["in_view"] >= 2 and absent[0]["found"] is None and absent[0]["mistaken"] == 0
     images, answers = numbers["timing"]["images"], numbers["timing"]["answers"]
     assert 24 >= images >= answers >= 9  # a busy machine may be late to the first images
-    assert 0 < numbers["timing"]["latency"]["median"] < 500
+    assert 0 < numbers["timing"]["latency"]["median"] < 5000  # ms
     with (output / "targets.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["query"] for row in rows} == {"red ball", "blue cube", "green chair"}
