@@ -23,7 +23,7 @@ ROOMY = 16 << 20  # bytes; a few camera images fit into such a shared memory seg
 OPTIONAL_ROS = {
     "tf2_ros": "without it target_frame needs pose_source: topic",
     "vision_msgs": "without it there is no ~/detections and no ~/detections_3d",
-    "cv_bridge": "not needed",
+    "cv_bridge": "only needed for image encodings that gem_ros does not read itself",
 }
 
 

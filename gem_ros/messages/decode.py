@@ -62,7 +62,7 @@ def image(msg: Any) -> Image:
     """sensor_msgs/Image -> (H, W, 3) uint8 RGB; rgb8 without padding is a view of the message's bytes.
 
     16-bit images are scaled to 8 (65535 -> 255). Encodings not listed here go through cv_bridge where a
-    working one is installed.
+    working one is installed; for those listed both make the same array, which tests hold where it is there.
     """
     if msg.encoding in PLANAR:
         if msg.width % 2 or msg.height % 2:
