@@ -51,7 +51,11 @@ class Running:
             raise self.failure(f"expected it to run, but it ended with status {self.ended}")
 
     def stop(self) -> None:
-        """SIGINT, and if that is not heard, SIGKILL."""
+        """SIGINT, and if that is not heard, SIGKILL; no second Ctrl-C comes between."""
+        with uninterrupted():
+            self._stop()
+
+    def _stop(self) -> None:
         if self.ended is None:
             self._process.send_signal(signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -64,11 +68,32 @@ class Running:
 @contextlib.contextmanager
 def running(name: str, command: Sequence[str], log: Path, env: Mapping[str, str] = os.environ) -> Iterator[Running]:
     """Start ``command`` and end it when the block is left, however it is left."""
-    process = Running(name, command, log, env)
+    process = None
     try:
+        with uninterrupted():  # else what was just started would have nobody to end it
+            process = Running(name, command, log, env)
         yield process
     finally:
-        process.stop()
+        if process is not None:
+            process.stop()
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """SIGINT and SIGTERM that come within the block count when it is left; the main thread is where Python has them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    numbers = signal.SIGINT, signal.SIGTERM
+    before = {number: signal.signal(number, lambda number, frame: came.append(number)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for received in came[:1]:
+            signal.raise_signal(received)
 
 
 class Listener:
