@@ -1,24 +1,23 @@
-"""rosbag2 recordings, read and written through rosbags: no ROS installation needed."""
+"""Recordings, read (rosbag2 and ROS 1) and written (rosbag2) through rosbags: no ROS installation needed."""
 
 from __future__ import annotations
 
+import re
 import struct
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from glob import glob
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, ReaderError, StoragePlugin, Writer, WriterError
-from rosbags.serde import SerdeError
-from rosbags.typesys import Stores, get_typestore
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer, WriterError
 from rosbags.typesys.store import Typestore
 
 from gem_ros.errors import BagError
+from gem_ros.replay import storage
+from gem_ros.replay.storage import BAD_BYTES, Tell, open_recording, typestore
 
 # Version 8 spells QoS the way Humble reads it, and newer rosbag2 still reads it.
 METADATA_VERSION = 8
@@ -36,12 +35,6 @@ RELIABLE = Qos(
     _FOREVER,
     False,
 )
-
-
-@cache
-def typestore() -> Typestore:
-    """The message definitions that bags are written with."""
-    return get_typestore(Stores.ROS2_KILTED)
 
 
 def message_class(name: str) -> type:
@@ -64,7 +57,7 @@ class Record:
         """The message as rosbags' dataclass; :class:`BagError` where the bytes do not fit its type."""
         try:
             return self.types.deserialize_cdr(self.data, self.type)
-        except (SerdeError, IndexError, KeyError, ValueError, AssertionError, struct.error) as error:
+        except BAD_BYTES as error:
             raise BagError(f"{self.topic}: expected a {self.type}, got bytes that are none ({error})") from error
 
     @property
@@ -90,52 +83,62 @@ class Record:
         return ("<" if self.data[1] & 1 else ">") + "iI"  # the CDR header's second byte is the byte order
 
 
-@contextmanager
-def _reader(path: Path) -> Iterator[AnyReader]:
-    """An open reader; everything that can be wrong with a recording becomes one :class:`BagError`."""
-    hint = "give a rosbag2 folder, .mcap or .db3 file"
-    if not path.exists():
-        raise BagError(f"{path}: expected a recording, found nothing; {hint}")
-    if path.suffix == ".bag":
-        raise BagError(f"{path}: expected a ROS 2 recording, got one of ROS 1; convert it with rosbags-convert")
-    try:
-        with AnyReader([path], default_typestore=typestore()) as reader:
-            yield reader
-    except (AnyReaderError, ReaderError, OSError, KeyError, ValueError, struct.error) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise BagError(f"{path}: expected a readable recording, got: {reason}; {hint}") from error
+def find_bags(arguments: Iterable[Path | str]) -> list[Path]:
+    """The recordings that files, folders (with all below them) and patterns like ``runs/*.mcap`` name, each once.
+
+    A folder with metadata.yaml is one recording, and so are files that are numbered parts of one (``x_0.mcap``,
+    ``x_1.mcap``); other files are one each. :class:`BagError` where an argument names none.
+    """
+    found: dict[Path, None] = {}
+    for argument in arguments:
+        path = Path(argument)
+        named = [argument] if path.exists() else glob(str(path), recursive=True)  # noqa: PTH207 (absolute patterns)
+        matches = sorted(map(Path, named), key=storage.natural)
+        bags = [bag for match in matches for bag in _bags_at(match)]
+        if not bags:
+            raise BagError(f"{path}: expected recordings, found {'none' if matches else 'nothing'}; {storage.HINT}")
+        found.update(dict.fromkeys(bags))
+    return list(found)
 
 
-def topics(path: Path | str) -> dict[str, str]:
-    """Every topic of a recording with its type; :class:`BagError` where it cannot be read."""
-    with _reader(Path(path)) as reader:
-        return {each.topic: each.msgtype for each in reader.connections}
+def _bags_at(path: Path) -> list[Path]:
+    if path.is_file() or (path / "metadata.yaml").exists():
+        return [path] if storage.storage_files(path) else []
+    files = storage.storage_files(path)
+    series = {re.sub(r"_\d+(?=\.)", "", each.name) for each in files}
+    parts = len(files) > 1 and len(series) == 1 and series.isdisjoint(each.name for each in files)
+    folders = sorted((each for each in path.iterdir() if each.is_dir() and each.name[0] != "."), key=storage.natural)
+    return ([path] if parts else files) + [bag for folder in folders for bag in _bags_at(folder)]
+
+
+def topics(path: Path | str, problems: Tell | None = None) -> dict[str, str]:
+    """Every topic of a recording with its type; :class:`BagError` where it cannot be read.
+
+    With ``problems``, here and below, a damaged recording is read as far as it goes, and ``problems`` gets one line
+    for each thing that is wrong.
+    """
+    with open_recording(Path(path), problems) as recording:
+        return {each.topic: each.type for each in recording.channels}
 
 
 def latched(path: Path | str) -> set[str]:
     """The topics that were offered as transient local, like ``/tf_static``."""
-    with _reader(Path(path)) as reader:
-        return {
-            each.topic
-            for each in reader.connections
-            if any(qos.durability is QosDurability.TRANSIENT_LOCAL for qos in each.ext.offered_qos_profiles)
-        }
+    with open_recording(Path(path)) as recording:
+        return {each.topic for each in recording.channels if each.latched}
 
 
-def time_range(path: Path | str) -> tuple[int, int]:
+def time_range(path: Path | str, problems: Tell | None = None) -> tuple[int, int]:
     """Arrival of the first and the last message, ns."""
-    with _reader(Path(path)) as reader:
-        return reader.start_time, reader.end_time
+    with open_recording(Path(path), problems) as recording:
+        return recording.span
 
 
-def messages(path: Path | str, topics: Collection[str] | None = None) -> Iterator[Record]:
+def messages(path: Path | str, topics: Collection[str] | None = None, problems: Tell | None = None) -> Iterator[Record]:
     """The messages of a recording in order of arrival; only those of ``topics`` where given."""
-    with _reader(Path(path)) as reader:
-        wanted = [each for each in reader.connections if topics is None or each.topic in topics]
-        if not wanted:  # an empty list means "all" to rosbags
-            return
-        for connection, time, data in reader.messages(wanted):
-            yield Record(connection.topic, connection.msgtype, time, bytes(data), reader.typestore)
+    with open_recording(Path(path), problems) as recording:
+        wanted = {each.topic for each in recording.channels if topics is None or each.topic in topics}
+        for channel, time, data in recording.messages(wanted) if wanted else ():
+            yield Record(channel.topic, channel.type, time, data, recording.types)
 
 
 class BagWriter:

@@ -56,6 +56,7 @@ EXCEPTIONS = {
     "replay/player.py": ROS,
     "messages/decode.py": {"cv_bridge"},
     "replay/pictures.py": {"imageio_ffmpeg"},
+    "replay/recovery.py": {"lz4", "backports", "compression"},  # they come with rosbags
 }
 SIM_OF_REPLAY = {f"gem_ros.replay.{name}" for name in ("bag", "truth", "metrics", "calibration", "observations")}
 # A trained model's numbers are those of the whole way.
