@@ -63,8 +63,23 @@ class Record:
     @property
     def stamp(self) -> int:
         """ns of the header's stamp, read without decoding; only for types that start with a header."""
-        seconds, nanoseconds = struct.unpack_from(self._stamp_format, self.data, _STAMP_OFFSET)
-        return int(seconds) * NS + int(nanoseconds)
+        return self._header[0]
+
+    @property
+    def frame_id(self) -> str:
+        """The header's, read as the stamp is."""
+        return self._header[1]
+
+    @property
+    def _header(self) -> tuple[int, str]:
+        try:
+            seconds, nanoseconds, size = struct.unpack_from(self._stamp_format + "I", self.data, _STAMP_OFFSET)
+            text = self.data[_STAMP_OFFSET + 12 : _STAMP_OFFSET + 12 + size].rstrip(b"\0")
+            return int(seconds) * NS + int(nanoseconds), text.decode()
+        except (struct.error, IndexError, UnicodeDecodeError) as error:
+            raise BagError(
+                f"{self.topic}: expected a {self.type}, got {len(self.data)} bytes without header"
+            ) from error
 
     @property
     def has_header(self) -> bool:

@@ -1,15 +1,17 @@
 """A recording becomes Observations: the right topics, partners by stamp, and what is missing said."""
 
 import dataclasses
+import gc
+import tracemalloc
 
 import cv2
 import numpy as np
 import pytest
 import recorded
 
-from gem_ros.errors import BagError
+from gem_ros.errors import BagError, DecodeError
 from gem_ros.replay import bag
-from gem_ros.replay.observations import CameraTopics, find_topics, node_inputs, read_observations
+from gem_ros.replay.observations import CameraTopics, camera_topics, find_topics, node_inputs, read_observations
 
 IMAGE, COMPRESSED, INFO = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/CameraInfo"
 
@@ -153,13 +155,14 @@ def test_topics_are_found_by_type_and_name():
         "/cam/depth/camera_info": INFO,
         "/cam/aligned_depth_to_color/image_raw/compressedDepth": COMPRESSED,
         "/other/camera_info": INFO,
+        "/cam/pose": "geometry_msgs/msg/PoseStamped",
         "/pose": "geometry_msgs/msg/PoseStamped",
     }
     assert find_topics(types) == CameraTopics(
         image="/cam/color/image_raw",
         depth="/cam/aligned_depth_to_color/image_raw/compressedDepth",
         camera_info="/cam/color/camera_info",
-        pose="/pose",
+        pose="/cam/pose",
     )
     assert find_topics({"/image": IMAGE}) == CameraTopics("/image")
     with pytest.raises(BagError, match="colour image"):
@@ -175,3 +178,145 @@ def test_topics_are_played_under_the_nodes_names(tmp_path):
     }
     raw = {"/a/rgb": IMAGE, "/a/depth": IMAGE}
     assert node_inputs(find_topics(raw), raw) == {"/a/rgb": "/image", "/a/depth": "/depth"}
+
+
+ZSTD = b"\x28\xb5\x2f\xfd"
+TF = "tf2_msgs/msg/TFMessage"
+
+
+def tf(parent, child, milliseconds, x=0.0, topic="/tf"):
+    """A transform that came so long after START: ``child`` lies at x in ``parent``."""
+    stamp = recorded.START + milliseconds * 1_000_000
+    header = recorded.header(stamp)
+    header.frame_id = parent
+    shift = recorded.message("geometry_msgs/msg/Vector3", x, 0.0, 0.0)
+    motion = recorded.message(
+        "geometry_msgs/msg/Transform", shift, recorded.message("geometry_msgs/msg/Quaternion", 0.0, 0.0, 0.0, 1.0)
+    )
+    one = recorded.message("geometry_msgs/msg/TransformStamped", header, child, motion)
+    return topic, TF, stamp, recorded.message(TF, [one])
+
+
+MOVING = (
+    tf("odom", "base", -100),
+    tf("odom", "base", 100, 4.0),
+    tf("map", "odom", -300, 10.0),
+    tf("map", "odom", 300, 10.0),
+)
+
+
+def test_the_pose_comes_from_tf_at_the_images_stamp(tmp_path):
+    path = record(tmp_path / "bag", *MOVING, tf("base", "camera", 900, 0.5, "/tf_static"))
+    found = pose_of(path)
+    assert found.frame_id == "map" and found.matrix[:3, 3].tolist() == [12.5, 0, 0]
+    assert pose_of(path, target_frame="odom").matrix[0, 3] == 2.5
+    said = []
+    assert pose_of(path, target_frame="moon", problems=said.append) is None
+    assert len(said) == 1 and "images without a pose: 1, the first at 17" in said[0] and "moon" in said[0]
+
+
+def test_tf_that_does_not_reach_the_camera_gives_no_pose_and_a_line(tmp_path):
+    said = []
+    assert pose_of(record(tmp_path / "bag", *MOVING), problems=said.append) is None
+    assert len(said) == 1 and "camera" in said[0]
+    late = tf("map", "camera", 50), tf("map", "camera", 100)
+    assert pose_of(record(tmp_path / "late", *late), problems=said.append) is None
+    assert len(said) == 2 and "tf map -> camera" in said[1] and "oldest 0.050 s after" in said[1]
+
+
+def damaged(topic, kind, milliseconds=0, data=b"\xff\xd8\xff none"):
+    """A CompressedImage with bytes that are no picture."""
+    stamp = recorded.START + milliseconds * 1_000_000
+    name = "16UC1; compressedDepth png" if kind == "depth" else "jpeg"
+    return (
+        topic,
+        COMPRESSED,
+        stamp,
+        recorded.message(COMPRESSED, recorded.header(stamp), name, np.frombuffer(data, "u1")),
+    )
+
+
+def test_a_picture_that_is_none_is_left_out_and_said(tmp_path):
+    bad = [damaged(TOPICS.image, "color", each) for each in (20, 40)]
+    path = record(tmp_path / "bag", *bad)
+    with pytest.raises(DecodeError):
+        list(read_observations(path))
+    said = []
+    (observation,) = read_observations(path, problems=said.append)
+    assert observation.stamp == recorded.START
+    assert len(said) == 1 and said[0].startswith(f"images left out: 2, the first at {recorded.START + 20_000_000}: ")
+
+
+def test_depth_and_camera_info_that_are_none_are_missing(tmp_path):
+    info = recorded.camera_info(recorded.START)
+    info.k = np.zeros(9)
+    said = []
+    (observation,) = read_observations(record(tmp_path / "bag", info=info), problems=said.append)
+    assert observation.missing == "no_camera_info" and len(said) == 1 and "camera_info" in said[0]
+    topics = dataclasses.replace(TOPICS, depth="/d/compressedDepth", pose=None)
+    path = record(tmp_path / "depth", damaged("/d/compressedDepth", "depth"))
+    said.clear()
+    (observation,) = read_observations(path, topics, problems=said.append)
+    assert observation.missing == "no_depth_message" and len(said) == 1 and "depth" in said[0]
+
+
+def test_a_cut_recording_gives_what_is_before_the_cut(tmp_path):
+    path = recorded.make(tmp_path / "bag", count=500)
+    file = path / "bag.mcap"
+    data = file.read_bytes()
+    second = data.index(ZSTD, data.index(ZSTD) + 1)  # of the chunks
+    file.write_bytes(data[: second + 20])
+    said = []
+    found = [each.stamp for each in read_observations(path, problems=said.append)]
+    assert found == [recorded.START + index * recorded.STEP for index in range(len(found))] and 0 < len(found) < 500
+    assert said and len(said) == len(set(said)) and all("\n" not in line for line in said)
+
+
+def test_stamps_out_of_order_find_their_partners(tmp_path):
+    """Two images arrive in the other order than they were taken, their depth in any."""
+    stamps = recorded.START, recorded.START + recorded.STEP
+    scenes = [recorded.scene(index) for index in (0, 3)]
+    with bag.BagWriter(tmp_path / "bag") as writer:
+        for arrival, index in enumerate((1, 0)):
+            picture = recorded.message(
+                COMPRESSED, recorded.header(stamps[index]), "jpeg", recorded.jpeg(scenes[index][0])
+            )
+            writer.write(TOPICS.image, COMPRESSED, stamps[1] + arrival, picture)
+        for index in (0, 1):
+            depth = recorded.compressed_depth(stamps[index], scenes[index][1])
+            writer.write(TOPICS.depth, COMPRESSED, stamps[1] + 5 + index, depth)
+    found = list(read_observations(tmp_path / "bag"))
+    assert [each.stamp for each in found] == [stamps[1], stamps[0]]
+    for each, index in zip(found, (1, 0), strict=True):
+        assert (each.depth == scenes[index][1] / np.float32(1000)).all()
+
+
+def test_of_two_cameras_one_is_read_the_named_one(tmp_path):
+    path = record(tmp_path / "bag", damaged("/zed/rgb/image/compressed", "color"))
+    assert camera_topics(path).image == TOPICS.image
+    topics = camera_topics(path, image="/zed/rgb/image/compressed")
+    assert topics.camera_info == TOPICS.camera_info  # in the same frame
+    assert list(read_observations(path, topics, problems=lambda line: None)) == []
+
+
+def test_memory_does_not_grow_with_the_recording(tmp_path):
+    """Twenty times as many raw images, tf as fast as a robot's: no more is kept."""
+
+    def most(count):
+        pixels = np.zeros(240 * 320 * 3, np.uint8)
+        with bag.BagWriter(tmp_path / f"bag{count}") as writer:
+            for index in range(count):
+                stamp = recorded.START + index * recorded.STEP
+                message = recorded.message(IMAGE, recorded.header(stamp), 240, 320, "rgb8", 0, 960, pixels)
+                writer.write("/camera/image", IMAGE, stamp, message)
+                for part in range(5):
+                    writer.write(*tf("map", "camera", index * 100 + 20 * part))
+        gc.collect()
+        tracemalloc.start()
+        assert sum(each.pose is not None for each in read_observations(tmp_path / f"bag{count}")) == count
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    most(2)  # whatever is loaded once
+    assert most(600) < 1.1 * most(30) + 500_000
