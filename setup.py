@@ -47,7 +47,9 @@ setup(
     data_files=shared_files(),
     zip_safe=False,
     install_requires=[
+        "backports.zstd",  # as lz4 what rosbags unpacks with, in the versions that it asks for
         "huggingface_hub>=0.20",
+        "lz4",
         "matplotlib>=3.5",
         "numpy>=1.23",
         "open_clip_torch>=2.24",
@@ -80,7 +82,7 @@ setup(
         "sim": ["mujoco>=3.2"],
         # An ffmpeg of its own for H.264, which browsers play; without it the demo's video is a GIF.
         "video": ["imageio-ffmpeg>=0.4.9"],
-        "dev": ["hypothesis", "mypy", "pytest>=8", "ruff", "types-PyYAML"],
+        "dev": ["hypothesis", "jsonschema", "mypy", "pytest>=8", "ruff", "types-PyYAML"],
     },
     entry_points={
         "console_scripts": [

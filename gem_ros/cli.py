@@ -20,6 +20,7 @@ COMMANDS = {
     "demo": "run the real node on the sample recording, and draw and measure what it finds",
     "ground": "find things in a picture of your own",
     "calibrate": "fit a model's scores to images of your own with known content",
+    "import-truth": "make a recording's truth.json of COCO annotations or a folder of masks",
     "play": "play a recording into ROS 2 topics",
     "models": "list the models that can be used",
     "doctor": "check this machine, and say how to fix what is missing",
@@ -59,7 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"gem_ros {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
-        module = import_module(f"gem_ros.commands.{name}")
+        module = import_module(f"gem_ros.commands.{name.replace('-', '_')}")
         command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
         module.add_arguments(command)
         command.set_defaults(run=module.run)

@@ -6,6 +6,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +49,12 @@ def read_observations(
     none. With ``problems`` these are left out instead, and ``problems`` gets one line for each kind of thing, at the
     end: how many, when first, why.
     """
+    problems = cache(problems) if problems else None  # a recording is opened several times, its damage said once
     chosen = topics or camera_topics(path, problems=problems)
-    types = bag.topics(path, problems and _said_before)
-    _check(Path(path), chosen, types)
+    _check(Path(path), chosen, bag.topics(path, problems))
     findings = Findings(problems)
     partners = _Partners(chosen, slop, findings, target_frame=target_frame)
-    for record in bag.messages(path, set(_static(chosen)), problems and _said_before) if chosen.tf else ():
+    for record in bag.messages(path, set(_static(chosen)), problems) if chosen.tf else ():
         partners.add(record)  # those that were latched before the recording began may come at any time
     waiting: deque[Record] = deque()
     wanted = {each for each in (chosen.image, chosen.depth, chosen.camera_info, chosen.pose, *chosen.tf) if each}
@@ -69,10 +70,6 @@ def read_observations(
             yield from partners.observation(image)
     finally:
         findings.tell()
-
-
-def _said_before(line: str) -> None:
-    """What is wrong with the recording itself is said once, where its messages are read."""
 
 
 def _check(path: Path, chosen: CameraTopics, types: dict[str, str]) -> None:

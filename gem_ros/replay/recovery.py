@@ -9,7 +9,6 @@ from __future__ import annotations
 import bz2
 import sqlite3
 import struct
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,13 +16,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from backports import zstd
 from lz4.frame import LZ4FrameDecompressor
 from rosbags.interfaces import MessageDefinition, MessageDefinitionFormat
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 Tell = Callable[[str], None]
 PIECE = 1 << 16  # bytes unpacked at once: so much is lost at a damaged place
@@ -102,14 +97,14 @@ class _Mcap:
                     self.learn(opcode, content)
             except (struct.error, KeyError, UnicodeDecodeError) as error:
                 reason = f"{type(error).__name__} at opcode {opcode}"
-                self.tell(f"{self.path}: expected readable records, got {reason}; left out")
+                self.tell(f"{self.path.name}: expected readable records, got {reason}; left out")
 
 
 def mcap(path: Path, tell: Tell) -> Scan:
     """The messages of an MCAP file without its index."""
     with path.open("rb") as file:
         if file.read(len(_MCAP)) != _MCAP:
-            tell(f"{path}: expected an MCAP file, got other bytes at its beginning")
+            tell(f"{path.name}: expected an MCAP file, got other bytes at its beginning")
             return
         known = _Mcap(path, tell)
         known.summary(file)
@@ -137,7 +132,7 @@ def ros1(path: Path, tell: Tell) -> Scan:
     """The messages of a ROS 1 bag without its index."""
     with path.open("rb") as file:
         if file.read(len(_ROS1)) != _ROS1:
-            tell(f"{path}: expected a ROS 1 bag of version 2.0, got other bytes at its beginning")
+            tell(f"{path.name}: expected a ROS 1 bag of version 2.0, got other bytes at its beginning")
             return
         yield from _ros1(file, path, {}, tell)
 
@@ -158,7 +153,7 @@ def _ros1(file: BinaryIO, path: Path, known: dict[bytes, Channel], tell: Tell) -
                 yield known[head["conn"]], seconds * 1_000_000_000 + nanoseconds, data
         except (struct.error, KeyError, IndexError, UnicodeDecodeError) as error:
             if whole:
-                tell(f"{path}: expected a readable record, got {type(error).__name__}; left out")
+                tell(f"{path.name}: expected a readable record, got {type(error).__name__}; left out")
         if not whole:
             return
 
@@ -212,7 +207,7 @@ def sqlite(path: Path, tell: Tell) -> Scan:
             if number in known:
                 yield known[number], time, data
     except sqlite3.DatabaseError as error:
-        tell(f"{path}: expected a whole SQLite file, got: {error}")
+        tell(f"{path.name}: expected a whole SQLite file, got: {error}")
     finally:
         connection.close()
 
@@ -229,10 +224,10 @@ def decompressed(path: Path, folder: Path, tell: Tell) -> Path:
             while not unpacker.eof and (piece := packed.read(PIECE)):
                 plain.write(unpacker.decompress(piece))
         except zstd.ZstdError as error:
-            tell(f"{path}: expected zstd, got: {error}")
+            tell(f"{path.name}: expected zstd, got: {error}")
             return target
     if not unpacker.eof:
-        tell(f"{path}: expected a whole zstd file, got one that ends too early")
+        tell(f"{path.name}: expected a whole zstd file, got one that ends too early")
     return target
 
 
@@ -254,7 +249,7 @@ def _unpacked(data: bytes, compression: str, size: int, path: Path, tell: Tell) 
     if compression in ("", "none"):
         return data
     if compression not in _UNPACKERS:
-        tell(f"{path}: expected a chunk of {', '.join(_UNPACKERS)}, got {compression!r}; left out")
+        tell(f"{path.name}: expected a chunk of {', '.join(_UNPACKERS)}, got {compression!r}; left out")
         return b""
     unpacker, found = _UNPACKERS[compression](), bytearray()
     try:
@@ -263,8 +258,8 @@ def _unpacked(data: bytes, compression: str, size: int, path: Path, tell: Tell) 
                 break
             found += unpacker.decompress(data[at : at + PIECE])
     except (zstd.ZstdError, OSError, RuntimeError, EOFError) as error:
-        tell(f"{path}: expected a chunk that unpacks, got: {error}; read as far as it goes")
+        tell(f"{path.name}: expected a chunk that unpacks, got: {error}; read as far as it goes")
         return bytes(found)
     if len(found) < size:
-        tell(f"{path}: expected a chunk of {size} bytes, got {len(found)}; read as far as it goes")
+        tell(f"{path.name}: expected a chunk of {size} bytes, got {len(found)}; read as far as it goes")
     return bytes(found)

@@ -99,7 +99,7 @@ def frame(overlay: bytes, answers: Sequence[Scored], truth: Truth) -> pictures.P
     picture = pictures.read_jpeg(overlay)
     if len(answers) == 1:
         for sighting in truth.visible(answers[0].answer.stamp, answers[0].answer.query):
-            picture = pictures.outlined(picture, sighting.mask)
+            picture = pictures.outlined(picture, sighting.region(picture.shape[:2]))
     return pictures.captioned(picture, *caption(answers))
 
 

@@ -103,7 +103,7 @@ def score(answer: Answer, truth: Truth, observation: Observation) -> Scored:
     sightings = truth.visible(answer.stamp, answer.query)
     mask = np.zeros(observation.image.shape[:2], bool)
     for sighting in sightings:
-        mask |= sighting.mask
+        mask |= sighting.region(mask.shape)
     error = math.nan
     if answer.point is not None and observation.depth is not None and observation.camera is not None:
         error = surface_error(answer.point, observation.depth, mask, observation.camera)

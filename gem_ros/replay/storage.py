@@ -137,9 +137,11 @@ def open_recording(path: Path, tell: Tell | None = None) -> Iterator[Recording]:
     with ExitStack() as stack:
         parts: list[_Part]
         try:
+            sources = files if is_ros1 else [path]
             if path.suffix == COMPRESSED_FILE:  # one file of its own: rosbags unpacks those of a folder only
-                path = recovery.decompressed(path, Path(stack.enter_context(TemporaryDirectory())), tell or _raise)
-            parts = [_Whole(stack, each, is_ros1) for each in (files if is_ros1 else [path])]
+                folder = Path(stack.enter_context(TemporaryDirectory()))
+                sources = [recovery.decompressed(path, folder, tell or _raise)]
+            parts = [_Whole(stack, each, is_ros1) for each in sources]
         except Exception as error:  # as in Recording.messages
             refuse(path, error, tell)
             parts = stack.enter_context(_salvaged(path, is_ros1, tell or _quiet))

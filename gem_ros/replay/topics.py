@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from gem_ros.errors import BagError
@@ -58,11 +59,12 @@ def camera_topics(
     problems: Tell | None = None,
 ) -> CameraTopics:
     """:func:`find_topics` in a recording, by the frames of its first messages, too."""
+    problems = cache(problems) if problems else None  # the recording is opened twice, its damage said once
     types = bag.topics(path, problems)
     wanted = {topic for topic, kind in types.items() if kind in (IMAGE, COMPRESSED, CAMERA_INFO, POSE)}
     frames: dict[str, str] = {}
     first: int | None = None
-    for record in bag.messages(path, wanted, problems and _ignore):
+    for record in bag.messages(path, wanted, problems):
         first = record.time if first is None else first
         if record.time > first + PEEK:
             break
@@ -76,10 +78,6 @@ def camera_topics(
         return find_topics(types, frames, image=image, depth=depth, camera_info=camera_info, pose=pose)
     except BagError as error:
         raise BagError(f"{path}: {error}") from error
-
-
-def _ignore(line: str) -> None:
-    """What is wrong with the recording was said when its topics were listed."""
 
 
 def find_topics(

@@ -1,13 +1,8 @@
-"""What a recording really shows: ``truth.json`` beside a bag, in the contract's format.
-
-Masks are COCO's uncompressed run lengths: runs of zeros and ones in turn, zeros first, counted down the
-columns (https://github.com/cocodataset/cocoapi, ``maskApi.h``).
-"""
+"""What a recording really shows: ``truth.json`` beside a bag, as docs/truth.md has it."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,27 +12,47 @@ import numpy as np
 import numpy.typing as npt
 
 from gem_ros.errors import BagError
+from gem_ros.replay.fields import get, integer, items, numbers, read_json, text
+from gem_ros.replay.masks import Mask, Runs, box_mask, decode_runs, encode_runs
 
 FILE = "truth.json"
-Mask = npt.NDArray[np.bool_]
+Point = npt.NDArray[np.float64]
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, eq=False)
 class Sighting:
     """One object in one image.
 
-    ``visible_fraction`` of the image in [0, 1]; ``bbox`` (u0, v0, u1, v1) px, half-open; ``mask``
-    (H, W); ``position`` body centre and ``surface`` median visible point, both (3,) m in the camera
-    optical frame.
+    ``visible_fraction`` of the image in [0, 1]; ``bbox`` (u0, v0, u1, v1) px, half-open; ``runs`` its mask, packed:
+    the truth of a long recording does not fit into memory otherwise; ``position`` body centre and ``surface`` median
+    visible point, both (3,) m in the camera optical frame. Of what is only known by boxes the last three are None.
     """
 
     id: int | str
     query: str
     visible_fraction: float
-    bbox: tuple[float, float, float, float]
-    mask: Mask
-    position: npt.NDArray[np.float64]
-    surface: npt.NDArray[np.float64]
+    bbox: Box
+    runs: Runs | None = None
+    position: Point | None = None
+    surface: Point | None = None
+
+    @property
+    def mask(self) -> Mask | None:
+        """(H, W) bool, unpacked anew each time; None where only the box is known."""
+        return None if self.runs is None else self.runs.mask()
+
+    def region(self, shape: tuple[int, ...]) -> Mask:
+        """Where the object is in an image of ``shape`` (H, W): the mask, or else the box, whose pixels' centres count.
+
+        :class:`BagError` where the mask is of another size.
+        """
+        if self.runs is not None:
+            if self.runs.size != tuple(shape):
+                expected, got = ("x".join(map(str, each)) for each in (shape, self.runs.size))
+                raise BagError(f"truth: expected masks of the images' size {expected}, got {got}")
+            return self.runs.mask()
+        return box_mask(self.bbox, shape)
 
 
 @dataclass(frozen=True)
@@ -53,106 +68,89 @@ class Truth:
         return tuple(each for each in self.frames[stamp] if each.query == query)
 
 
-def encode_mask(mask: Mask) -> dict[str, list[int]]:
-    """(H, W) bool -> ``{"size": [H, W], "counts": [...]}``."""
-    flat = np.asarray(mask, bool).ravel(order="F")
-    changes = np.flatnonzero(np.diff(flat)) + 1
-    counts = np.diff(np.concatenate(([0], changes, [flat.size]))).tolist()
-    if flat.size and flat[0]:  # the first run counts zeros, and there are none
-        counts.insert(0, 0)
-    height, width = mask.shape
-    return {"size": [int(height), int(width)], "counts": [int(count) for count in counts]}
-
-
-def decode_mask(encoded: Mapping[str, Any]) -> Mask:
-    """``{"size": [H, W], "counts": [...]}`` -> (H, W) bool; :class:`BagError` where they do not fit."""
-    height, width = (_integer(each, "size") for each in _list(encoded, "size", length=2))
-    counts = np.array([_integer(each, "counts") for each in _list(encoded, "counts")], np.int64)
-    if (counts < 0).any() or counts.sum() != height * width:
-        raise BagError(f"mask: expected runs that fill {height} x {width} pixels, got {int(counts.sum())}")
-    flat = np.repeat(np.arange(counts.size) % 2 == 1, counts)
-    return flat.reshape((height, width), order="F")
-
-
 def load_truth(path: Path | str) -> Truth:
     """Read ``truth.json`` (or the folder that holds it); :class:`BagError` says what does not fit, and where."""
     file = Path(path) / FILE if Path(path).is_dir() else Path(path)
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BagError(f"{file}: expected the recording's truth, got: {error.strerror or error}") from error
-    except ValueError as error:
-        raise BagError(f"{file}: expected JSON, got: {error}; write it again") from error
+    values = read_json(file, "the recording's truth")
     try:
         return _truth(values)
     except BagError as error:
         raise BagError(f"{file}: {error}") from error
 
 
+def write_truth(path: Path | str, truth: Truth) -> None:
+    """Write what :func:`load_truth` reads; :class:`BagError` where that cannot be written."""
+    things = dict.fromkeys((each.id, each.query) for seen in truth.frames.values() for each in seen)
+    unseen = [query for query in truth.queries if query not in {query for _, query in things}]
+    values = {
+        "objects": [{"id": name, "query": query} for name, query in (*things, *zip(unseen, unseen, strict=True))],
+        "frames": [
+            {"stamp": stamp, "objects": [_written(each) for each in seen]} for stamp, seen in truth.frames.items()
+        ],
+        "absent_queries": list(truth.absent_queries),
+    }
+    try:
+        Path(path).write_text(json.dumps(values, separators=(",", ":")) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise BagError(f"{path}: expected a place that can be written, got: {error.strerror or error}") from error
+
+
+def _written(sighting: Sighting) -> dict[str, Any]:
+    optional = {
+        "mask": None if sighting.runs is None else encode_runs(sighting.runs),
+        "position": None if sighting.position is None else sighting.position.tolist(),
+        "surface": None if sighting.surface is None else sighting.surface.tolist(),
+    }
+    known = {name: value for name, value in optional.items() if value is not None}
+    return {"id": sighting.id, "visible_fraction": sighting.visible_fraction, "bbox": list(sighting.bbox), **known}
+
+
 def _truth(values: Any) -> Truth:
-    objects = {_get(each, "id"): _text(each, "query") for each in _list(values, "objects")}
-    absent = _list(values, "absent_queries")
-    if not all(isinstance(each, str) for each in absent):
-        raise BagError(f"absent_queries: expected texts, got {absent!r}")
+    objects: dict[int | str, str] = {}
+    for index, each in enumerate(items(values, "objects")):
+        name = _name(get(each, "id"))
+        if name in objects:
+            raise BagError(f"objects[{index}]: expected each id once, got {name!r} again")
+        objects[name] = text(each, "query")
+    absent = items(values, "absent_queries")
+    for query in absent:
+        if not isinstance(query, str) or not query:
+            raise BagError(f"absent_queries: expected texts, got {query!r}")
+        if query in objects.values():
+            raise BagError(f"absent_queries: expected queries of no object, got {query!r}")
     frames: dict[int, tuple[Sighting, ...]] = {}
-    for index, frame in enumerate(_list(values, "frames")):
-        stamp = _integer(_get(frame, "stamp"), "stamp")
+    for index, frame in enumerate(items(values, "frames")):
+        stamp = integer(get(frame, "stamp"), "stamp")
         if stamp in frames:
             raise BagError(f"frames[{index}]: expected each stamp once, got {stamp} again")
         try:
-            frames[stamp] = tuple(_sighting(each, objects) for each in _list(frame, "objects"))
+            frames[stamp] = tuple(_sighting(each, objects) for each in items(frame, "objects"))
         except BagError as error:
             raise BagError(f"frames[{index}]: {error}") from error
     return Truth(tuple(dict.fromkeys(objects.values())), frames, tuple(absent))
 
 
 def _sighting(values: Any, objects: Mapping[Any, str]) -> Sighting:
-    name = _get(values, "id")
+    name = _name(get(values, "id"))
     if name not in objects:
         raise BagError(f"id: expected one of {', '.join(map(str, objects))}; got {name!r}")
-    fraction = _numbers([_get(values, "visible_fraction")], "visible_fraction")[0]
+    fraction = float(numbers([get(values, "visible_fraction")], "visible_fraction")[0])
     if not 0.0 <= fraction <= 1.0:
         raise BagError(f"visible_fraction: expected a value in [0, 1], got {fraction:g}")
-    u0, v0, u1, v1 = _numbers(_list(values, "bbox", length=4), "bbox")
-    return Sighting(
-        id=name,
-        query=objects[name],
-        visible_fraction=float(fraction),
-        bbox=(float(u0), float(v0), float(u1), float(v1)),
-        mask=decode_mask(_get(values, "mask")),
-        position=_numbers(_list(values, "position", length=3), "position"),
-        surface=_numbers(_list(values, "surface", length=3), "surface"),
-    )
+    u0, v0, u1, v1 = numbers(items(values, "bbox", length=4), "bbox").tolist()
+    if u0 > u1 or v0 > v1:
+        raise BagError(f"bbox: expected u0 <= u1 and v0 <= v1, got {values['bbox']}")
+    mask = values.get("mask")
+    runs = None if mask is None else decode_runs(mask)
+    places = (_point(values, each) for each in ("position", "surface"))
+    return Sighting(name, objects[name], fraction, (u0, v0, u1, v1), runs, *places)
 
 
-def _get(values: Any, key: str) -> Any:
-    if not isinstance(values, Mapping) or key not in values:
-        raise BagError(f"{key}: expected in an object, got {str(values)[:60]!r}")
-    return values[key]
+def _point(values: Mapping[str, Any], key: str) -> Point | None:
+    return None if values.get(key) is None else numbers(items(values, key, length=3), key)
 
 
-def _list(values: Any, key: str, length: int | None = None) -> list[Any]:
-    found = _get(values, key)
-    if not isinstance(found, list) or (length is not None and len(found) != length):
-        size = "" if length is None else f" of {length}"
-        raise BagError(f"{key}: expected a list{size}, got {str(found)[:60]}")
-    return found
-
-
-def _text(values: Any, key: str) -> str:
-    found = _get(values, key)
-    if not isinstance(found, str) or not found:
-        raise BagError(f"{key}: expected a text, got {found!r}")
-    return found
-
-
-def _integer(value: Any, key: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise BagError(f"{key}: expected an integer, got {value!r}")
+def _name(value: Any) -> int | str:
+    if not isinstance(value, int | str) or isinstance(value, bool):
+        raise BagError(f"id: expected a number or a text, got {value!r}")
     return value
-
-
-def _numbers(values: list[Any], key: str) -> npt.NDArray[np.float64]:
-    if not all(isinstance(each, int | float) and math.isfinite(each) for each in values):
-        raise BagError(f"{key}: expected finite numbers, got {values!r}")
-    return np.array(values, np.float64)

@@ -65,7 +65,11 @@ def recorded(grounder: Grounder, path: Path) -> Iterator[View]:
     truth = load_truth(path)
     for each in read_observations(path):
         if each.depth is not None and each.camera is not None:
-            seen = {query: [sighting.mask for sighting in truth.visible(each.stamp, query)] for query in truth.queries}
+            size = each.image.shape[:2]
+            seen = {
+                query: [sighting.region(size) for sighting in truth.visible(each.stamp, query)]
+                for query in truth.queries
+            }
             yield View(grounder.encode_image(each.image), each.depth, each.camera, _large(seen))
 
 

@@ -20,7 +20,8 @@ from scipy.spatial.transform import Rotation
 from gem_ros.data import CameraIntrinsics
 from gem_ros.geometry.camera import back_project
 from gem_ros.replay.bag import BagWriter, message_class
-from gem_ros.replay.truth import FILE, encode_mask
+from gem_ros.replay.masks import encode_mask
+from gem_ros.replay.truth import FILE
 from gem_ros.sim.render import Frame, Renderer
 from gem_ros.sim.scene import Light, Scene, SceneObject, Surface, look_at
 

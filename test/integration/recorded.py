@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from gem_ros.replay import bag
-from gem_ros.replay.truth import encode_mask
+from gem_ros.replay.masks import encode_mask
 
 WIDTH, HEIGHT, FOCAL = 160, 120, 130.0
 START, STEP = 1_700_000_000 * bag.NS, 100_000_000

@@ -56,9 +56,11 @@ EXCEPTIONS = {
     "replay/player.py": ROS,
     "messages/decode.py": {"cv_bridge"},
     "replay/pictures.py": {"imageio_ffmpeg"},
-    "replay/recovery.py": {"lz4", "backports", "compression"},  # they come with rosbags
+    "replay/recovery.py": {"lz4", "backports"},  # what rosbags unpacks with
 }
-SIM_OF_REPLAY = {f"gem_ros.replay.{name}" for name in ("bag", "truth", "metrics", "calibration", "observations")}
+SIM_OF_REPLAY = {
+    f"gem_ros.replay.{name}" for name in ("bag", "truth", "masks", "metrics", "calibration", "observations")
+}
 # A trained model's numbers are those of the whole way.
 MEASURE_THE_WHOLE = {"sim/held_out.py", "sim/export.py", "sim/covariances.py", "sim/refinement.py"}
 

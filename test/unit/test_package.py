@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 # import name -> distribution, where they differ
 DISTRIBUTIONS = {
     "PIL": "pillow",
+    "backports": "backports.zstd",
     "cv2": "opencv-contrib-python-headless",
     "imageio_ffmpeg": "imageio-ffmpeg",
     "open_clip": "open_clip_torch",

@@ -8,6 +8,7 @@ import pytest
 
 from gem_ros.data import CameraIntrinsics, Observation, Pose
 from gem_ros.errors import DecodeError
+from gem_ros.replay.masks import Runs
 from gem_ros.replay.scoring import Answer, Scored, best_answers, score, verdict
 from gem_ros.replay.truth import Sighting, Truth
 
@@ -18,7 +19,7 @@ NOWHERE = np.zeros(3)
 def sighting(query, column, fraction=0.25):
     mask = np.zeros((3, 4), bool)
     mask[:, column] = True
-    return Sighting(query, query, fraction, (column, 0, column + 1, 3), mask, NOWHERE, NOWHERE)
+    return Sighting(query, query, fraction, (column, 0, column + 1, 3), Runs.of(mask), NOWHERE, NOWHERE)
 
 
 def observation(stamp):
