@@ -204,7 +204,7 @@ def sqlite(path: Path, tell: Tell) -> Scan:
         topics = connection.execute("SELECT id, name, type FROM topics")
         known = {number: Channel(topic, kind, definitions.get(kind, none)) for number, topic, kind in topics}
         for number, time, data in connection.execute("SELECT topic_id, timestamp, data FROM messages"):
-            if number in known:
+            if number in known and isinstance(time, int) and isinstance(data, bytes):
                 yield known[number], time, data
     except sqlite3.DatabaseError as error:
         tell(f"{path.name}: expected a whole SQLite file, got: {error}")
@@ -233,7 +233,12 @@ def decompressed(path: Path, folder: Path, tell: Tell) -> Path:
 
 def unpack_message(data: bytes) -> bytes:
     """A message that was compressed for itself; as it is where it was not (CDR begins with a zero)."""
-    return zstd.decompress(data) if data.startswith(b"\x28\xb5\x2f\xfd") else data
+    if not data.startswith(b"\x28\xb5\x2f\xfd"):
+        return data
+    try:
+        return zstd.decompress(data)
+    except zstd.ZstdError as error:
+        raise ValueError(str(error)) from error
 
 
 def _read(file: BinaryIO, size: int) -> bytes:

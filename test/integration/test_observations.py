@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 import pytest
 import recorded
+from rosbags import rosbag1
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from gem_ros.errors import BagError, DecodeError
 from gem_ros.replay import bag
@@ -222,6 +224,43 @@ def test_tf_that_does_not_reach_the_camera_gives_no_pose_and_a_line(tmp_path):
     late = tf("map", "camera", 50), tf("map", "camera", 100)
     assert pose_of(record(tmp_path / "late", *late), problems=said.append) is None
     assert len(said) == 2 and "tf map -> camera" in said[1] and "oldest 0.050 s after" in said[1]
+
+
+def test_a_ros1_recording_is_read_with_its_tf(tmp_path):
+    """Headers with seq, camera_info with K and D, tf/tfMessage, frames with a slash."""
+    types = get_typestore(Stores.ROS1_NOETIC)
+    types.register(get_types_from_msg("geometry_msgs/TransformStamped[] transforms", "tf/msg/tfMessage"))
+    make = types.types
+    time = make["builtin_interfaces/msg/Time"](*divmod(recorded.START, bag.NS))
+    rgb, depth, _ = recorded.scene(0)
+
+    def header(frame_id):
+        return make["std_msgs/msg/Header"](3, time, frame_id)
+
+    size = recorded.HEIGHT, recorded.WIDTH
+    like = recorded.camera_info(recorded.START)
+    roi = make["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
+    info = make[INFO](header("/camera"), *size, "plumb_bob", np.zeros(5), like.k, like.r, like.p, 0, 0, roi)
+    turn = make["geometry_msgs/msg/Quaternion"](0.0, 0.0, 0.0, 1.0)
+    motion = make["geometry_msgs/msg/Transform"](make["geometry_msgs/msg/Vector3"](1.0, 2.0, 3.0), turn)
+    link = make["geometry_msgs/msg/TransformStamped"](header("/map"), "/camera", motion)
+    picture, pixels = make[IMAGE], depth.view(np.uint8).ravel()
+    messages = (
+        ("/tf", "tf/msg/tfMessage", make["tf/msg/tfMessage"]([link])),
+        ("/camera/rgb/image", IMAGE, picture(header("/camera"), *size, "rgb8", 0, 3 * size[1], rgb.ravel())),
+        ("/camera/depth/image", IMAGE, picture(header("/camera"), *size, "16UC1", 0, 2 * size[1], pixels)),
+        ("/camera/rgb/camera_info", INFO, info),
+    )
+    with rosbag1.Writer(tmp_path / "old.bag") as writer:
+        for topic, kind, message in messages:
+            connection = writer.add_connection(topic, kind, typestore=types)
+            writer.write(connection, recorded.START, types.serialize_ros1(message, kind))
+    said = []
+    (found,) = read_observations(tmp_path / "old.bag", problems=said.append)
+    assert said == [] and found.stamp == recorded.START and (found.image == rgb).all()
+    assert (found.depth == depth / np.float32(1000)).all() and found.camera.fx == recorded.FOCAL
+    assert found.missing is None and len(found.camera.d) == 5
+    assert found.pose.frame_id == "map" and found.pose.matrix[:3, 3].tolist() == [1, 2, 3]
 
 
 def damaged(topic, kind, milliseconds=0, data=b"\xff\xd8\xff none"):

@@ -1,7 +1,9 @@
 """Recordings of every kind, whole and damaged: what can be read is, what cannot is said in one line."""
 
 import shutil
+import sqlite3
 import struct
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from gem_ros.errors import BagError
 from gem_ros.replay import bag
 
 COUNT, STEP, SIDE = 60, 100_000_000, 96
+ROUNDS = 49  # of random damage
 TOPIC, TYPE = "/camera/image", "sensor_msgs/msg/Image"
 NOISE = np.random.default_rng(3).integers(0, 256, (COUNT, 3 * SIDE * SIDE), np.uint8)  # no compression: two chunks
 MCAP, SQLITE = StoragePlugin.MCAP, StoragePlugin.SQLITE3
@@ -208,19 +211,15 @@ def test_what_is_hardly_begun_is_empty(tmp_path, name, size):
 
 def test_random_damage_never_crashes(tmp_path):
     random = np.random.default_rng(5)
-    originals = [
-        *(
-            next(write(tmp_path / kind, kind, count=12).glob("*.[dm]*[b3p]"))
-            for kind in ("mcap", "mcap zstd chunks", "sqlite")
-        ),
-        write_ros1(tmp_path / "old.bag", rosbag1.Writer.CompressionFormat.LZ4, count=12),
-    ]
-    for number in range(60):
+    paths = [write(tmp_path / kind, kind, count=12) for kind in KINDS if kind != "sqlite zstd file"]
+    originals = [each for path in paths for each in path.iterdir() if each.suffix != ".yaml"]
+    originals.append(write_ros1(tmp_path / "old.bag", rosbag1.Writer.CompressionFormat.LZ4, count=12))
+    for number in range(ROUNDS):
         whole = originals[number % len(originals)]
         data = bytearray(whole.read_bytes())
         for at in random.integers(0, len(data), 4):
             data[at : at + 8] = random.bytes(len(data[at : at + 8]))
-        file = tmp_path / f"damaged{whole.suffix}"
+        file = tmp_path / f"damaged{''.join(whole.suffixes)}"
         file.write_bytes(data)
         for record in bag.messages(file, None, lambda line: None):
             try:
@@ -250,6 +249,17 @@ def test_types_that_nobody_knows_do_no_harm(tmp_path, definition):
     (record, *_) = bag.messages(file, {"/text"})
     with pytest.raises(BagError, match="/text"):
         record.decode()
+
+
+def test_a_message_that_does_not_unpack_is_left_out(tmp_path):
+    file = write(tmp_path / "bag", "sqlite zstd messages", count=5) / "bag.db3"
+    with closing(sqlite3.connect(file)) as database, database:
+        database.execute("UPDATE messages SET data = substr(data, 1, 900) WHERE id = 5")  # of image 2
+    for path, lines in ((file, 1), (file.parent, 2)):  # rosbags stops at it, where it knows of the compression
+        said = []
+        assert indices(path, problems=said.append) == [0, 1, 3, 4] and len(said) == lines
+        with pytest.raises(BagError):
+            indices(path)
 
 
 def test_bytes_that_are_no_message_of_their_type_are_said_once(tmp_path):
