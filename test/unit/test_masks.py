@@ -82,6 +82,7 @@ def test_polygons_count_the_pixels_whose_centre_they_hold():
     assert (triangle == np.tril(np.ones((4, 4)), -1)).all() or (triangle == np.tril(np.ones((4, 4)))).all()
     two = polygons_mask([[0, 0, 1, 0, 1, 1, 0, 1], [3, 2, 4, 2, 4, 3, 3, 3]], (3, 4))
     assert two.sum() == 2 and two[0, 0] and two[2, 3]
+    assert polygons_mask([[0, 0, 2, 0, 2, 1, 0, 1], [1, 0, 3, 0, 3, 1, 1, 1]], (1, 4)).tolist() == [[1, 1, 1, 0]]
     assert polygons_mask([[-5, -5, 50, -5, 50, 50, -5, 50]], (3, 4)).all() and not polygons_mask([], (3, 4)).any()
 
 

@@ -51,7 +51,8 @@ def test_the_camera_info_is_the_one_beside_the_image_or_in_its_frame():
     types = {"/a/image": IMAGE, "/b/camera_info": CAMERA_INFO, "/c/camera_info": CAMERA_INFO}
     frames = {"/a/image": "x", "/b/camera_info": "y", "/c/camera_info": "x"}
     assert find_topics(types, frames).camera_info == "/c/camera_info"
-    assert find_topics({**types, "/a/camera_info": CAMERA_INFO}, frames).camera_info == "/a/camera_info"
+    beside = {**types, "/a/camera_info": CAMERA_INFO}
+    assert find_topics(beside, {**frames, "/a/camera_info": "own"}).camera_info == "/a/camera_info"
     none = find_topics(types, {**frames, "/c/camera_info": "z"})
     assert none.camera_info is None and "not taken: camera_info" in none.describe()
 
