@@ -77,7 +77,9 @@ def check(truth, *, ids=None):
             assert (each.mask == mask).all() and each.visible_fraction == pytest.approx(mask.mean())
             u, v, width, height = box(mask)
             assert each.bbox == (u, v, u + width, v + height) and each.position is None
-            assert each.surface[2] == pytest.approx(np.median(depth[mask]) / 1000, abs=1e-3)
+            z = depth[mask][0] / 1000  # all of a thing is equally far away
+            x = (np.median(np.nonzero(mask)[1]) - (recorded.WIDTH - 1) / 2) / recorded.FOCAL * z
+            assert each.surface[[0, 2]] == pytest.approx([x, z], abs=1e-3)
             assert ids is None or each.id == ids[each.query]
 
 
