@@ -35,7 +35,8 @@ INSIDE = {
     "replay": BASE | {"replay", "pipeline", "messages", "core", "geometry"},
     "ros": BASE | {"ros", "pipeline", "messages", "core", "geometry"},
     "sim": BASE | {"sim", "geometry", "core", "replay"},
-    "commands": BASE | {"commands", "core", "geometry", "pipeline", "messages", "replay", "ros", "sim"},
+    "benchmarks": BASE | {"benchmarks", "commands", "core", "geometry", "pipeline", "messages", "replay", "ros"},
+    "commands": BASE | {"benchmarks", "commands", "core", "geometry", "pipeline", "messages", "replay", "ros", "sim"},
     "cli": BASE | {"commands"},
     "__main__": {"cli"},
 }
@@ -49,6 +50,7 @@ OUTSIDE = {
     "replay": {"numpy", "scipy", "rosbags", "rich", *PICTURES},
     "ros": EVERYTHING - {"rosbags", "mujoco", "rich", "matplotlib"},
     "sim": EVERYTHING - ROS,
+    "benchmarks": EVERYTHING - {"mujoco"},
     "commands": EVERYTHING,
 }
 # Narrower than its layer, or wider: said by file.

@@ -1,0 +1,1 @@
+"""How fast it is, measured where it runs; and the published algorithm to measure it against."""
