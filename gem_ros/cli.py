@@ -14,6 +14,7 @@ from importlib import import_module
 
 from gem_ros import __version__
 from gem_ros.errors import GemError
+from gem_ros.resources import share_cores
 
 DESCRIPTION = "Say what you are looking for; the robot gets where it is, in 3D."
 COMMANDS = {
@@ -36,6 +37,7 @@ DONE, BAD_INPUT, INTERRUPTED = 0, 2, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. 0: done; 1: a threshold was missed; 2: bad input or environment, said in one line."""
     args = build_parser().parse_args(argv)
+    share_cores()
     try:
         status: int = args.run(args)
         sys.stdout.flush()

@@ -100,7 +100,16 @@ class Config:
     model: str = parameter("ViT-B-16-quickgelu", "open_clip architecture, or 'bundled'")
     pretrained: str = parameter("openai", "open_clip tag or path of a weights file; unused by 'bundled'")
     device: str = parameter("auto", "auto, cpu, cuda or cuda:N; auto takes the GPU where there is one")
-    precision: str = parameter("auto", "auto: bf16 on a GPU, fp32 on a CPU", choices=("auto", "fp32", "bf16", "fp16"))
+    precision: str = parameter(
+        "auto",
+        "auto: bf16 on a GPU; on a CPU bf16 where it has units for it and it measures faster, else fp32",
+        choices=("auto", "fp32", "bf16", "fp16"),
+    )
+    compile: str = parameter(
+        "auto",
+        "compile the model in the background, eager until then; auto: on a GPU only",
+        choices=("auto", "off", "on"),
+    )
     image_size: int = parameter(
         0,
         "longer side fed to the ViT, aspect kept, rounded to patches; 0: the card's, else 448",

@@ -13,6 +13,10 @@ class ModelError(GemError):
     """An architecture or its weights cannot be used."""
 
 
+class OutOfMemoryError(GemError):
+    """The device's memory does not suffice for these images; smaller or fewer may fit."""
+
+
 class QueryError(GemError):
     """A text query cannot be used."""
 

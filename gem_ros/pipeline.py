@@ -15,12 +15,21 @@ from torch import Tensor
 
 from gem_ros.config import Config
 from gem_ros.core import similarity
+from gem_ros.core.attention import Attend, fused
+from gem_ros.core.compiled import CompiledEncoder, compile_for
 from gem_ros.core.encoder import DenseEncoder, input_size
 from gem_ros.core.pretrained import LoadedModel, load_model
-from gem_ros.core.runtime import select_device, select_precision
+from gem_ros.core.runtime import (
+    fit_to_cpu,
+    free_memory,
+    is_out_of_memory,
+    precision_name,
+    select_device,
+    select_precision,
+)
 from gem_ros.core.text import TextEncoder
 from gem_ros.data import CameraIntrinsics, Grounding, PatchFeatures, Query, Reason, Target
-from gem_ros.errors import DecodeError, GemError
+from gem_ros.errors import DecodeError, GemError, OutOfMemoryError
 from gem_ros.geometry.camera import project, rays
 from gem_ros.geometry.refine import check as check_refinement
 from gem_ros.geometry.refine import refine
@@ -40,21 +49,18 @@ class Grounder:
     ``device`` where it runs. Stateless but for the text cache; :meth:`ground` may be called by any thread.
     """
 
-    def __init__(self, model: LoadedModel, config: Config) -> None:
-        inverse = 1.0 / config.gem.temperature if config.gem.temperature else None
+    def __init__(self, model: LoadedModel, config: Config, encoder: DenseEncoder | None = None) -> None:
         self.config = config
         self.card = model.card
         self.device: torch.device = model.clip.logit_scale.device
         self.text = TextEncoder(model.clip, model.tokenizer, config.templates, model.card.vocabulary)
         self._interpolation = model.interpolation
-        self._encoder = DenseEncoder(
-            model.clip.visual, config.method, config.gem.blocks, config.gem.iterations, inverse
-        ).eval()
-        # (3, 1, 1) each, on the device
-        self._mean, self._std = (
-            torch.tensor(each, device=self.device)[:, None, None] for each in (model.mean, model.std)
-        )
-
+        self._encoder = encoder or _encoder(model.clip.visual, config)
+        compiles = config.compile == "on" or (config.compile == "auto" and self.device.type == "cuda")
+        self._encode = CompiledEncoder(self._encoder, compile_for(self.device)) if compiles else self._encoder
+        # (3, 1, 1) each, on the device: uint8 · scale + shift = (uint8 / 255 - mean) / std
+        mean, std = (torch.tensor(each, device=self.device)[:, None, None] for each in (model.mean, model.std))
+        self._scale, self._shift = 1 / (255 * std), -mean / std
         self._cannot_refine = _cannot_refine()  # why; empty: it can
         self._told: set[str] = set()  # problems that need saying only once
 
@@ -76,28 +82,54 @@ class Grounder:
         name = model or (config.model if config else BUNDLED)
         config = config or default_config(name)
         where = select_device(device or config.device)
-        dtype = select_precision(precision or config.precision, where)
-        tag = pretrained or config.pretrained
-        loaded = load_model(name, tag, where, dtype)
+        precision, tag = precision or config.precision, pretrained or config.pretrained
+        loaded = load_model(name, tag, where, select_precision(precision, where))
         if config.card:
             card = calibrated(loaded.card, config.card, name, pretrained=tag, method=config.method)
             loaded = dataclasses.replace(loaded, card=card)
-        return cls(loaded, config)
+        if where.type != "cpu":
+            return cls(loaded, config)
+        longer = config.image_size or loaded.card.defaults.get("image_size") or IMAGE_SIZE
+        height, width = input_size((3, 4), longer, loaded.patch_size)
+        tokens = 1 + height * width // (loaded.patch_size[0] * loaded.patch_size[1])
+        make = partial(_encoder, config=config)
+        return cls(loaded, config, fit_to_cpu(make, loaded.clip.visual, tokens, free=precision == "auto"))
+
+    @property
+    def status(self) -> dict[str, str]:
+        """How the model runs, for people: ``precision``, ``attention`` and ``compile``."""
+        compiled = self._encode.status if isinstance(self._encode, CompiledEncoder) else "off"
+        names = precision_name(self._encoder.dtype), self._encoder.attend.__name__
+        return {"precision": names[0], "attention": names[1], "compile": compiled}
+
+    def image_size(self, config: Config | None = None) -> int:
+        """Longer side in px that images are fed to the model with: the parameter's, else the card's, else 448."""
+        return (config or self.config).image_size or self.card.defaults.get("image_size") or IMAGE_SIZE
 
     def encode_image(self, rgb: npt.NDArray[np.uint8], *, config: Config | None = None) -> PatchFeatures:
         """(H, W, 3) uint8 RGB -> dense features; of ``config`` only ``image_size`` is read.
 
-        The aspect is kept. Raises :class:`DecodeError` for any other array.
+        The aspect is kept. Raises :class:`DecodeError` for any other array, and :class:`OutOfMemoryError`.
         """
-        _check_image(rgb)
-        height, width = rgb.shape[:2]
-        longer = (config or self.config).image_size or self.card.defaults.get("image_size") or IMAGE_SIZE
-        patch = self._encoder.patch_size
-        size = input_size((height, width), longer, patch)
-        with torch.inference_mode():
-            # in half precision unit vectors are 0.4 % off
-            tokens = F.normalize(self._encoder(self._preprocess(rgb, size))[0].float(), dim=-1)
-        return PatchFeatures(tokens.reshape(size[0] // patch[0], size[1] // patch[1], -1), (height, width))
+        return self.encode_images([rgb], config=config)[0]
+
+    def encode_images(
+        self, images: Sequence[npt.NDArray[np.uint8]], *, config: Config | None = None
+    ) -> list[PatchFeatures]:
+        """As :meth:`encode_image` for several, in their order: those of one input size share one forward."""
+        for rgb in images:
+            _check_image(rgb)
+        longer, patch = self.image_size(config), self._encoder.patch_size
+        alike: dict[tuple[int, int], list[int]] = {}
+        for index, rgb in enumerate(images):
+            alike.setdefault(input_size(rgb.shape[:2], longer, patch), []).append(index)
+        features: dict[int, PatchFeatures] = {}
+        for (height, width), members in alike.items():
+            tokens = self._tokens([images[index] for index in members], (height, width))
+            maps = tokens.reshape(len(members), height // patch[0], width // patch[1], -1)
+            for index, each in zip(members, maps, strict=True):
+                features[index] = PatchFeatures(each, images[index].shape[:2])
+        return [features[index] for index in range(len(images))]
 
     def ground(
         self,
@@ -163,13 +195,30 @@ class Grounder:
         self._told.add(why)
         return (f"{why}; regions stay as coarse as patches",)
 
+    def _tokens(self, images: Sequence[npt.NDArray[np.uint8]], size: tuple[int, int]) -> Tensor:
+        """n images in one forward at ``size`` (h, w) px -> unit-norm patch tokens (n, h·w of patches, D) float32."""
+        try:
+            with torch.inference_mode():
+                tokens = self._encode(torch.cat([self._preprocess(rgb, size) for rgb in images]))
+                # in half precision unit vectors are 0.4 % off
+                return tokens if tokens.dtype == torch.float32 else F.normalize(tokens.float(), dim=-1)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        free_memory(self.device)
+        what = f"{len(images)} x {size[1]}x{size[0]} px"
+        raise OutOfMemoryError(f"memory: expected enough on {self.device} for {what}, got less; set image_size smaller")
+
     def _preprocess(self, rgb: npt.NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
-        """(H, W, 3) uint8 -> (1, 3, h, w) resized and normalised as the model was trained."""
-        image = torch.from_numpy(np.require(rgb, requirements=["C", "W"])).to(self.device)
-        pixels = image.permute(2, 0, 1)[None].float() / 255
+        """(H, W, 3) uint8 -> (1, 3, h, w) resized and normalised as the model was trained, on the device."""
+        image = torch.from_numpy(np.require(rgb, requirements=["C", "W"]))
+        if self.device.type == "cuda":
+            image = image.pin_memory().to(self.device, non_blocking=True)
+        pixels = image.permute(2, 0, 1)[None].float()
         if pixels.shape[-2:] != size:
             pixels = F.interpolate(pixels, size=size, mode=self._interpolation, antialias=True, align_corners=False)
-        return (pixels.clamp(0, 1) - self._mean) / self._std  # bicubic overshoots
+            pixels = pixels.clamp_(0, 255)  # bicubic overshoots
+        return torch.addcmul(self._shift, pixels, self._scale)
 
     @torch.inference_mode()
     def _maps(self, features: PatchFeatures, asked: Sequence[Query], config: Config) -> tuple[FloatMaps, ...]:
@@ -196,6 +245,12 @@ class Grounder:
             score = float(similarity.presence_scores(torch.tensor(region.strength), self.card.presence))
             if score >= threshold:
                 yield score, region
+
+
+def _encoder(visual: Any, config: Config, attend: Attend = fused) -> DenseEncoder:
+    inverse = 1.0 / config.gem.temperature if config.gem.temperature else None
+    gem = config.gem
+    return DenseEncoder(visual, config.method, gem.blocks, gem.iterations, inverse, attend=attend).eval()
 
 
 def _cannot_refine() -> str:

@@ -113,15 +113,20 @@ def gem(tokens: Projected, settings: Settings) -> Tensor:
 
     For s in {q, k, v}: K times s ← softmax(ŝŝᵀ/τ) ŝ, then o_s = softmax(ŝŝᵀ/τ) v.
     """
-    images = tokens.v.shape[0]
-    inverse = _inverse_temperature(tokens, settings).repeat(3, 1, 1, 1)
-    s = torch.cat((tokens.q, tokens.k, tokens.v))  # (3B, heads, N, d): one call for all three
+    inverse = _inverse_temperature(tokens, settings)
+    s = torch.cat((tokens.q, tokens.k, tokens.v), dim=1)  # (B, 3·heads, N, d): one call for all three
     for _ in range(settings.iterations):
-        unit = F.normalize(s, dim=-1)
-        s = settings.attend(unit * inverse, unit, unit)
-    unit = F.normalize(s, dim=-1)
-    mixed = settings.attend(unit * inverse, unit, tokens.v.repeat(3, 1, 1, 1))
-    return mixed.reshape(3, images, *mixed.shape[1:]).mean(dim=0)
+        unit = _unit(s, inverse)
+        s = settings.attend(unit, unit, unit)  # √(1/τ) times s: the next ŝ is the same
+    unit = _unit(s, inverse)
+    mixed = settings.attend(unit, unit, tokens.v.repeat(1, 3, 1, 1))
+    return mixed.reshape(len(mixed), 3, *tokens.v.shape[1:]).mean(dim=1)
+
+
+def _unit(s: Tensor, inverse: Tensor) -> Tensor:
+    """ŝ·√(1/τ), in one pass: as query and as key it makes ŝŝᵀ/τ."""
+    norm: Tensor = torch.linalg.vector_norm(s, dim=-1, keepdim=True)
+    return s * (inverse.sqrt() / norm.clamp_min(1e-12))
 
 
 def _inverse_temperature(tokens: Projected, settings: Settings) -> Tensor:

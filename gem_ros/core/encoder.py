@@ -58,25 +58,47 @@ class DenseEncoder(nn.Module):
         height, width = self.visual.patch_size
         return int(height), int(width)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights, and so of the tokens."""
+        dtype: torch.dtype = self.visual.conv1.weight.dtype
+        return dtype
+
+    @property
+    def attend(self) -> Attend:
+        """The attention product in use."""
+        return self.settings.attend
+
     def forward(self, pixels: Tensor) -> Tensor:
         """pixels (B, 3, H, W), normalised as the model wants -> unit-norm patch tokens (B, h·w, D), row by row.
 
         H and W are any multiples of the patch; anything else raises :class:`ModelError`.
         """
-        return self._to_embedding(self._hidden(pixels)[:, 1:])
+        return self.tokens(pixels, self.position(pixels))
 
     def all_tokens(self, pixels: Tensor) -> Tensor:
         """As :meth:`forward` with the CLS token first: (B, 1 + h·w, D)."""
-        return self._to_embedding(self._hidden(pixels))
+        return self._to_embedding(self._hidden(pixels, self.position(pixels)))
+
+    def tokens(self, pixels: Tensor, position: Tensor) -> Tensor:
+        """As :meth:`forward` with the :meth:`position` of these pixels: a pure function of tensors, for compilers."""
+        return self._to_embedding(self._hidden(pixels, position)[:, 1:])
+
+    def position(self, pixels: Tensor) -> Tensor:
+        """The position embedding (1 + h·w, C) for pixels (B, 3, H, W), kept while weights stand still."""
+        (patch_h, patch_w), (height, width) = self.patch_size, pixels.shape[-2:]
+        if height % patch_h or width % patch_w or not (height and width):
+            raise ModelError(f"pixels: expected sides that are multiples of {patch_h}x{patch_w}, got {height}x{width}")
+        return self._resized(height // patch_h, width // patch_w)
 
     def train(self, mode: bool = True) -> DenseEncoder:
         """Switch mode as every module does, and forget resized embeddings of weights that may change."""
         self._positions.clear()
         return super().train(mode)
 
-    def _hidden(self, pixels: Tensor) -> Tensor:
+    def _hidden(self, pixels: Tensor, position: Tensor) -> Tensor:
         """(B, 3, H, W) -> the residual stream (B, 1 + h·w, C) that the rule leaves behind."""
-        x = self._embed(pixels)
+        x = self._embed(pixels, position)
         blocks = list(self.visual.transformer.resblocks)
         for block in blocks[: -self.blocks]:
             x = self._original(block, x)
@@ -103,20 +125,23 @@ class DenseEncoder(nn.Module):
         x = x + attention.output(block, attention.standard(attention.project(block, x), self.settings))
         return attention.feed_forward(block, x)
 
-    def _embed(self, pixels: Tensor) -> Tensor:
+    def _embed(self, pixels: Tensor, position: Tensor) -> Tensor:
         """Patches, CLS and position embedding, ln_pre where there is one: (B, 3, H, W) -> (B, 1 + h·w, C)."""
         visual, (patch_h, patch_w) = self.visual, self.patch_size
-        height, width = pixels.shape[-2:]
-        if height % patch_h or width % patch_w or not (height and width):
-            raise ModelError(f"pixels: expected sides that are multiples of {patch_h}x{patch_w}, got {height}x{width}")
-        patches = visual.conv1(pixels.to(visual.conv1.weight.dtype)).flatten(2).transpose(1, 2)
+        weight, bias = visual.conv1.weight, visual.conv1.bias
+        batch, channels, height, width = pixels.shape
+        # a convolution whose stride is its size, as a matrix product: (B, 3, h, p, w, p) -> (B, h·w, 3·p·p)
+        patches = pixels.to(weight.dtype).reshape(
+            batch, channels, height // patch_h, patch_h, width // patch_w, patch_w
+        )
+        patches = patches.permute(0, 2, 4, 1, 3, 5).reshape(batch, -1, channels * patch_h * patch_w)
+        patches = F.linear(patches, weight.flatten(1), bias)
         cls = visual.class_embedding.to(patches.dtype).expand(patches.shape[0], 1, -1)
-        x = torch.cat((cls, patches), dim=1)
-        embedded: Tensor = visual.ln_pre(x + self._position(height // patch_h, width // patch_w).to(x.dtype))
+        embedded: Tensor = visual.ln_pre(torch.cat((cls, patches), dim=1) + position.to(patches.dtype))
         return embedded
 
-    def _position(self, height: int, width: int) -> Tensor:
-        """The position embedding (1 + h·w, C) on a grid of h rows and w columns, kept while weights stand still."""
+    def _resized(self, height: int, width: int) -> Tensor:
+        """The position embedding on a grid of h rows and w columns, from the cache where it may be."""
         source = self.visual.positional_embedding
         if torch.is_grad_enabled() and source.requires_grad:
             return resized_position(source, self.visual.grid_size, (height, width))
