@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -113,3 +114,12 @@ def test_the_profile_is_set_by_the_name_that_is_read_unless_the_user_chose(monke
     assert resources.dds_environment() == {f"{variable}_DEFAULT_PROFILES_FILE": str(ROOT / "config/fastdds.xml")}
     monkeypatch.setenv("FASTRTPS_DEFAULT_PROFILES_FILE", "/mine.xml")
     assert resources.dds_environment() == {}
+
+
+def test_threads_sleep_while_they_wait_unless_the_user_chose(monkeypatch):
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    resources.share_cores()
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    resources.share_cores()
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
