@@ -87,9 +87,7 @@ def to_json(evaluation: Evaluation) -> str:
         "per_query": {query: evaluation.of(query) for query in evaluation.queries},
         "intervals": evaluation.intervals,
         "bins": {
-            name: [
-                {"low": each.low, "high": each.high, "count": each.count, "metrics": each.metrics} for each in group
-            ]
+            name: [{"low": each.low, "high": each.high, "count": each.count, "metrics": each.metrics} for each in group]
             for name, group in evaluation.bins.items()
         },
         "settings": evaluation.settings,

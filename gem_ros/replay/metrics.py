@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from gem_ros.data import CameraIntrinsics
 from gem_ros.geometry.camera import back_project
+from gem_ros.replay import weighted
+
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def rate(hits: Iterable[bool]) -> float:
     return sum(collected) / len(collected) if collected else math.nan
 
 
-def pointing_hit(pixel: Sequence[float] | None, mask: npt.NDArray[np.bool_]) -> bool:
+def pointing_hit(pixel: Sequence[float] | None, mask: Mask) -> bool:
     """Whether pixel (u, v) (integers are pixel centres) lies on the (H, W) mask; no pixel is a miss.
 
     The pointing game of Zhang et al., "Top-down Neural Attention by Excitation Backprop" (2016),
@@ -56,7 +58,7 @@ def pointing_hit(pixel: Sequence[float] | None, mask: npt.NDArray[np.bool_]) -> 
 def surface_error(
     point: Sequence[float] | None,
     depth: npt.NDArray[np.float32],
-    mask: npt.NDArray[np.bool_],
+    mask: Mask,
     camera: CameraIntrinsics,
 ) -> float:
     """Distance in m from ``point`` to the nearest visible surface point of the object.
@@ -69,6 +71,22 @@ def surface_error(
         return math.nan
     surface = back_project(camera, np.stack([columns, rows], axis=1).astype(np.float64), depth[rows, columns])
     return float(np.linalg.norm(surface - np.asarray(point, np.float64), axis=1).min())
+
+
+def iou(answered: Mask, mask: Mask) -> float:
+    """Pixels in both (H, W) masks over those in either, in [0, 1]; NaN of two empty ones."""
+    either = int(np.count_nonzero(answered | mask))
+    return int(np.count_nonzero(answered & mask)) / either if either else math.nan
+
+
+def best_iou(relevancy: npt.NDArray[np.float32], mask: Mask) -> float:
+    """The highest :func:`iou` that any of 256 even thresholds on (H, W) ``relevancy`` in [0, 1] reaches; NaN without
+    a mask: how well the map separates the object, wherever the threshold for regions may lie."""
+    if not mask.any():
+        return math.nan
+    levels = np.clip(relevancy * 255, 0, 255).astype(np.uint8)
+    every, inside = (np.bincount(each.ravel(), minlength=256)[::-1].cumsum() for each in (levels, levels[mask]))
+    return float((inside / (every + np.count_nonzero(mask) - inside)).max())
 
 
 @dataclass(frozen=True)
@@ -98,13 +116,11 @@ class ReliabilityBin:
 def auroc(present: npt.ArrayLike, absent: npt.ArrayLike) -> float:
     """Probability that a random one of ``present`` exceeds a random one of ``absent``, ties counting half.
 
-    The area under the ROC curve, by ranks (Mann and Whitney, 1947); NaN where either is empty.
+    The area under the ROC curve (Mann and Whitney, 1947); NaN where either is empty.
     """
     above, below = np.ravel(present), np.ravel(absent)
-    if not above.size or not below.size:
-        return math.nan
-    ranks = stats.rankdata(np.concatenate([above, below]))[: above.size]
-    return float((ranks.sum() - above.size * (above.size + 1) / 2) / (above.size * below.size))
+    is_above = np.arange(above.size + below.size) < above.size
+    return float(weighted.auroc(np.concatenate([above, below]), is_above, np.ones((1, is_above.size)))[0])
 
 
 def operating_point(scores: npt.ArrayLike, present: npt.ArrayLike, threshold: float) -> OperatingPoint:
@@ -156,5 +172,5 @@ def brier_score(scores: npt.ArrayLike, present: npt.ArrayLike) -> float:
     return float(np.mean(differences**2)) if differences.size else math.nan
 
 
-def _share(flags: npt.NDArray[np.bool_]) -> float:
+def _share(flags: Mask) -> float:
     return float(flags.mean()) if flags.size else math.nan

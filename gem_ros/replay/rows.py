@@ -66,6 +66,7 @@ class Row:
 
 NAMES = tuple(each.name for each in dataclasses.fields(Row))
 _KINDS = {each.name: str(each.type).partition(" ")[0] for each in dataclasses.fields(Row)}
+_OPTIONAL = {each.name for each in dataclasses.fields(Row) if "None" in str(each.type)}
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "str": str,
     "int": int,
@@ -132,4 +133,4 @@ def _texts(row: Row) -> list[str]:
 
 
 def _parsed(name: str, text: str) -> Any:
-    return None if not text and _KINDS[name] != "str" else _PARSERS[_KINDS[name]](text)
+    return None if not text and name in _OPTIONAL else _PARSERS[_KINDS[name]](text)
