@@ -194,10 +194,11 @@ def step_rows(name: str, task: Task, step: Step) -> Iterator[Row]:
     for index, answer in enumerate(best_answers(said)):
         maps = Maps(step.now.regions.get(index, nothing), partial(_relevancy, step.grounding, index))
         agree = agreement(step.before, step.now, index)
-        found = row(name, answer, step.observation, task.truth, task.absent, maps)
+        found = row(name, answer, step.observation, task.truth, absent=task.absent, maps=maps)
         yield dataclasses.replace(found, overlap=agree.overlap, moved_m=agree.moved)
 
 
 def _relevancy(grounding: Grounding, index: int) -> npt.NDArray[np.float32]:
     """(H, W) of one query, without those of all the others."""
-    return grounding.upsample(grounding.patch_relevancy[index : index + 1])[0]
+    relevancy: npt.NDArray[np.float32] = grounding.upsample(grounding.patch_relevancy[index : index + 1])[0]
+    return relevancy

@@ -120,27 +120,36 @@ def row(
     answer: Answer,
     observation: Observation,
     truth: Truth | None,
+    *,
     absent: Collection[str] = (),
     maps: Maps | None = None,
 ) -> Row:
     """``answer`` with what ``truth`` says of its image; without one only what is ``absent`` everywhere is known.
 
-    ``observation`` is :func:`aligned`. IoU needs ``maps``, 3D error a true mask; a box stands in for a mask where the pixel is judged. Of a query that
-    the truth does not know, and of an image that is not in it, nothing is known.
+    IoU needs ``maps``; 3D error needs true masks and an :func:`aligned` observation; where there is only a true box,
+    the pixel is judged by that. Of a query that the truth does not know, and of an image that is not in it, nothing
+    is known.
     """
     answer = in_camera(answer, observation)
-    u, v = answer.pixel or (None, None)
-    x, y, z = answer.point or (None, None, None)
     said = Row(
-        **{"bag": bag, "stamp": answer.stamp, "query": answer.query, "visible": None, "found": answer.found},
-        **{"distance_m": _length(answer.point), "score": answer.score, "threshold": answer.threshold},
-        **{"reason": answer.reason, "id": answer.id, "u": u, "v": v, "x": x, "y": y, "z": z},
+        bag=bag,
+        stamp=answer.stamp,
+        query=answer.query,
+        visible=None,
+        distance_m=_length(answer.point),
+        score=answer.score,
+        threshold=answer.threshold,
+        found=answer.found,
+        reason=answer.reason,
+        id=answer.id,
+        **dict(zip(("u", "v"), answer.pixel or (), strict=False)),
+        **dict(zip(("x", "y", "z"), answer.point or (), strict=False)),
     )
     if maps is not None and maps.region.any():
         valid = np.isfinite(observation.depth[maps.region]) if observation.depth is not None else np.zeros(1)
         said = dataclasses.replace(said, depth_valid=float(valid.mean()))
     if answer.query in absent:
-        return dataclasses.replace(said, visible=0.0)
+        return dataclasses.replace(said, visible=0.0, distance_m=None)
     if truth is None or answer.query not in truth.queries or answer.stamp not in truth.frames:
         return said
     return dataclasses.replace(said, **_judged(answer, truth.visible(answer.stamp, answer.query), observation, maps))

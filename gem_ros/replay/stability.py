@@ -71,7 +71,7 @@ def _overlap(before: Seen, now: Seen, motion: Matrix, query_index: int) -> float
     """Dice over the pixels of both regions whose surface lies in the other image; what hides there is not looked at."""
     one, two = before.regions[query_index], now.regions[query_index]
     there = _looked_up(before.observation, one, now.observation, two, motion)
-    back = _looked_up(now.observation, two, before.observation, one, np.linalg.inv(motion))
+    back = _looked_up(now.observation, two, before.observation, one, np.asarray(np.linalg.inv(motion), np.float64))
     found = [each for each in (there, back) if each is not None]
     weights = [each[1] for each in found]
     return None if not found else float(np.average([each[0] for each in found], weights=weights))
