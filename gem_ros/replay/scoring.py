@@ -131,6 +131,8 @@ def row(
     is known.
     """
     answer = in_camera(answer, observation)
+    pixel: dict[str, Any] = dict(zip(("u", "v"), answer.pixel or (), strict=False))
+    point: dict[str, Any] = dict(zip(("x", "y", "z"), answer.point or (), strict=False))
     said = Row(
         bag=bag,
         stamp=answer.stamp,
@@ -142,8 +144,8 @@ def row(
         found=answer.found,
         reason=answer.reason,
         id=answer.id,
-        **dict(zip(("u", "v"), answer.pixel or (), strict=False)),
-        **dict(zip(("x", "y", "z"), answer.point or (), strict=False)),
+        **pixel,
+        **point,
     )
     if maps is not None and maps.region.any():
         valid = np.isfinite(observation.depth[maps.region]) if observation.depth is not None else np.zeros(1)

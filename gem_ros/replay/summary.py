@@ -40,7 +40,7 @@ def summarise(
     """
     rows = ordered(rows)
     groups = grouped(rows, min_visible)
-    metrics = {f"{group}{each.name}": float(each.of(c, _once(c))[0]) for group, c in groups.items() for each in METRICS}
+    metrics = {f"{group}{each.name}": float(each.of(c, once(c))[0]) for group, c in groups.items() for each in METRICS}
     return Evaluation(
         rows=rows,
         metrics=metrics,
@@ -112,5 +112,6 @@ def _bins(rows: Columns, name: str, edges: Sequence[float]) -> list[Bin]:
     return found
 
 
-def _once(rows: Columns) -> Values:
+def once(rows: Columns) -> Values:
+    """Weights (1, N) with which every row counts once."""
     return np.ones((1, rows.block.size))

@@ -1,0 +1,156 @@
+"""Many recordings at once: worker processes here, or a Ray cluster, running the same function."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from gem_ros.errors import GemError
+from gem_ros.replay.evaluate import Evaluated, evaluate_bag
+from gem_ros.replay.settings import Settings
+
+ENGINES = ("local", "ray")
+ATTEMPTS = 3  # of a recording whose worker dies
+POLL = 0.5  # s between two looks at how far the workers are
+Outcome = Evaluated | GemError
+Progress = Callable[[int, int], None]  # number of the job, images done
+
+_counters: Any = None  # in a worker: images done of each job, shared with the process that started it
+
+
+@dataclass(frozen=True)
+class Job:
+    """A recording to evaluate: its number, where it lies, what it is called."""
+
+    index: int
+    path: Path
+    name: str
+
+
+def run(
+    jobs: Sequence[Job], settings: Settings, *, workers: int, engine: str, progress: Progress
+) -> Iterator[tuple[Job, Outcome]]:
+    """Each job with its rows, or why there are none, as they are done.
+
+    A single worker is this process. Others have one torch thread each; a recording whose worker dies is given to
+    another one.
+    """
+    if engine == "ray":
+        yield from _on_ray(jobs, settings, workers)
+    elif workers == 1 or len(jobs) < 2:
+        for job in jobs:
+            yield job, _outcome(job, settings, partial(progress, job.index))
+    else:
+        yield from _in_processes(jobs, settings, min(workers, len(jobs)), progress)
+
+
+def _outcome(job: Job, settings: Settings, progress: Callable[[int], None]) -> Outcome:
+    try:
+        return evaluate_bag(job.path, settings, job.name, progress=progress)
+    except GemError as error:
+        return error
+
+
+def _in_processes(
+    jobs: Sequence[Job], settings: Settings, workers: int, progress: Progress
+) -> Iterator[tuple[Job, Outcome]]:
+    context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
+    counters = context.Array("q", max(job.index for job in jobs) + 1, lock=False)
+    attempts: dict[int, int] = {}
+    left = {job.index: job for job in jobs}
+    while left:
+        counters[:] = [-1] * len(counters)  # not begun
+        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(counters,))
+        try:
+            futures = {pool.submit(_work, job, settings): job for job in left.values()}
+            for job, outcome in _collected(futures, counters, progress):
+                del left[job.index]
+                yield job, outcome
+        except BrokenProcessPool:
+            for job in [job for job in left.values() if counters[job.index] >= 0]:
+                attempts[job.index] = attempts.get(job.index, 0) + 1
+                if attempts[job.index] == ATTEMPTS:
+                    yield left.pop(job.index), _died(job)
+        finally:
+            for process in multiprocessing.active_children():
+                process.terminate()
+            pool.shutdown(cancel_futures=True)
+
+
+def _collected(futures: dict[Future[Outcome], Job], counters: Any, progress: Progress) -> Iterator[tuple[Job, Outcome]]:
+    """What is done, as it is; raises :class:`BrokenProcessPool` once all that was done has been handed on."""
+    broken: BrokenProcessPool | None = None
+    while futures:
+        done, _ = wait(futures, POLL, FIRST_COMPLETED)
+        for job in futures.values():
+            progress(job.index, max(counters[job.index], 0))
+        for future in done:
+            job = futures.pop(future)
+            try:
+                yield job, future.result()
+            except BrokenProcessPool as error:
+                broken = error
+    if broken:
+        raise broken
+
+
+def _start_worker(counters: Any) -> None:
+    global _counters  # noqa: PLW0603  # what a pool's initializer is for
+    _counters = counters
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
+    _use_one_thread()
+
+
+def _work(job: Job, settings: Settings) -> Outcome:
+    def progress(images: int) -> None:
+        _counters[job.index] = images
+
+    progress(0)
+    return _outcome(job, settings, progress)
+
+
+def _use_one_thread() -> None:
+    import cv2
+    import torch
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
+def _died(job: Job) -> GemError:
+    return GemError(f"{job.path}: its worker died {ATTEMPTS} times; is memory short? try fewer --workers")
+
+
+def _on_ray(jobs: Sequence[Job], settings: Settings, workers: int) -> Iterator[tuple[Job, Outcome]]:
+    """On the cluster of ``RAY_ADDRESS``, whose machines see the recordings under the same paths; else on one here."""
+    try:
+        import ray
+    except ImportError as error:
+        raise GemError("--engine ray: expected ray, which is not installed; pip install 'gem_ros[ray]'") from error
+    here = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers, "include_dashboard": False}
+    ray.init(ignore_reinit_error=True, log_to_driver=False, logging_level="error", **here)
+    try:
+        remote = ray.remote(num_cpus=1, max_retries=ATTEMPTS - 1)(_on_ray_worker)
+        waiting = {remote.remote(job, settings): job for job in jobs}
+        while waiting:
+            done, _ = ray.wait(list(waiting), num_returns=1)
+            job = waiting.pop(done[0])
+            try:
+                yield job, ray.get(done[0])
+            except ray.exceptions.WorkerCrashedError:
+                yield job, _died(job)
+    finally:
+        ray.shutdown()
+
+
+def _on_ray_worker(job: Job, settings: Settings) -> Outcome:
+    _use_one_thread()
+    return _outcome(job, settings, lambda images: None)
