@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from gem_ros.errors import BagError
-from gem_ros.replay.columns import Values
+from gem_ros.replay.columns import Values, ordered
 from gem_ros.replay.measures import METRICS
 from gem_ros.replay.rows import Row
 from gem_ros.replay.store import Saved
-from gem_ros.replay.summary import grouped, interval, once, ordered, resamples
+from gem_ros.replay.summary import grouped, interval, once, resamples
 
 SIGNIFICANT = 0.05
 
@@ -84,8 +84,8 @@ def _differences(pair: Sequence[Sequence[Row]], min_visible: float, seed: int) -
         for each in METRICS:
             name = f"{group}{each.name}"
             changes = np.concatenate(drawn[name]) if name in drawn else np.zeros(0)
-            values = (float(each.of(columns, once(columns))[0]) for columns in (rows, after[group]))
-            found.append(Difference(name, *values, interval(changes), _p(changes)))
+            one, two = (float(each.of(columns, once(columns))[0]) for columns in (rows, after[group]))
+            found.append(Difference(name, one, two, interval(changes), _p(changes)))
     return found
 
 
@@ -93,7 +93,7 @@ def _p(changes: Values) -> float | None:
     known = changes[np.isfinite(changes)]
     if 2 * known.size <= changes.size or not known.size:
         return None
-    either = min(np.count_nonzero(known <= 0), np.count_nonzero(known >= 0))
+    either = min(int(np.count_nonzero(known <= 0)), int(np.count_nonzero(known >= 0)))
     return min(2 * (either + 1) / (known.size + 1), 1.0)
 
 
