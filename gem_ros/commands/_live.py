@@ -1,4 +1,4 @@
-"""The demo's live side: processes that are always ended, and one listener on the node's topics."""
+"""The live side of demo and evaluation: processes that are always ended, and one listener on the node's topics."""
 
 from __future__ import annotations
 
@@ -34,6 +34,11 @@ class Running:
             self._process = subprocess.Popen(
                 command, stdout=output, stderr=subprocess.STDOUT, env=dict(env), start_new_session=True
             )
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._process.pid
 
     @property
     def ended(self) -> int | None:
@@ -100,10 +105,11 @@ class Listener:
     """A small ROS node that asks, and notes what comes back and when.
 
     ``image_type`` and ``image_topic`` are those of the played image: it is received here as the
-    grounding node receives it, so that latency is what any other subscriber would see.
+    grounding node receives it, so that latency is what any other subscriber would see. ``overlays`` are only drawn
+    by the node, and kept here, where they are wanted.
     """
 
-    def __init__(self, image_topic: str, image_type: str) -> None:
+    def __init__(self, image_topic: str, image_type: str, overlays: bool = True) -> None:
         import rclpy
         from lifecycle_msgs.srv import GetState
         from rclpy.executors import SingleThreadedExecutor
@@ -129,7 +135,8 @@ class Listener:
         subscribe = self._node.create_subscription
         subscribe(image_class, image_topic, self._on_image, 10, raw=True)
         subscribe(String, f"{NODE}/result", self._on_result, 50)
-        subscribe(CompressedImage, f"{NODE}/overlay/compressed", self._on_overlay, 10)
+        if overlays:
+            subscribe(CompressedImage, f"{NODE}/overlay/compressed", self._on_overlay, 10)
         subscribe(String, f"{NODE}/queries", self._on_queries, latched)
         self._thread = threading.Thread(target=self._executor.spin, daemon=True)
         self._thread.start()

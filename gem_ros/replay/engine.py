@@ -21,9 +21,9 @@ ENGINES = ("local", "ray")
 ATTEMPTS = 3  # of a recording whose worker dies
 POLL = 0.5  # s between two looks at how far the workers are
 Outcome = Evaluated | GemError
-Progress = Callable[[int, int], None]  # number of the job, images done
+Progress = Callable[[int, int, float], None]  # number of the job, images done, share of the recording done
 
-_counters: Any = None  # in a worker: images done of each job, shared with the process that started it
+_counters: Any = None  # in a worker: images and share done of each job, shared with the process that started it
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def run(
         yield from _in_processes(jobs, settings, min(workers, len(jobs)), progress)
 
 
-def _outcome(job: Job, settings: Settings, progress: Callable[[int], None]) -> Outcome:
+def _outcome(job: Job, settings: Settings, progress: Callable[[int, float], None]) -> Outcome:
     try:
         return evaluate_bag(job.path, settings, job.name, progress=progress)
     except GemError as error:
@@ -63,7 +63,7 @@ def _in_processes(
     jobs: Sequence[Job], settings: Settings, workers: int, progress: Progress
 ) -> Iterator[tuple[Job, Outcome]]:
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
-    counters = context.Array("q", max(job.index for job in jobs) + 1, lock=False)
+    counters = context.Array("d", 2 * (max(job.index for job in jobs) + 1), lock=False)
     attempts: dict[int, int] = {}
     left = {job.index: job for job in jobs}
     while left:
@@ -75,7 +75,7 @@ def _in_processes(
                 del left[job.index]
                 yield job, outcome
         except BrokenProcessPool:
-            for job in [job for job in left.values() if counters[job.index] >= 0]:
+            for job in [job for job in left.values() if counters[2 * job.index] >= 0]:
                 attempts[job.index] = attempts.get(job.index, 0) + 1
                 if attempts[job.index] == ATTEMPTS:
                     yield left.pop(job.index), _died(job)
@@ -91,7 +91,9 @@ def _collected(futures: dict[Future[Outcome], Job], counters: Any, progress: Pro
     while futures:
         done, _ = wait(futures, POLL, FIRST_COMPLETED)
         for job in futures.values():
-            progress(job.index, max(counters[job.index], 0))
+            images, share = counters[2 * job.index : 2 * job.index + 2]
+            if images > 0:
+                progress(job.index, int(images), share)
         for future in done:
             job = futures.pop(future)
             try:
@@ -110,10 +112,10 @@ def _start_worker(counters: Any) -> None:
 
 
 def _work(job: Job, settings: Settings) -> Outcome:
-    def progress(images: int) -> None:
-        _counters[job.index] = images
+    def progress(images: int, share: float) -> None:
+        _counters[2 * job.index : 2 * job.index + 2] = images, share
 
-    progress(0)
+    progress(0, 0.0)
     return _outcome(job, settings, progress)
 
 
@@ -153,4 +155,4 @@ def _on_ray(jobs: Sequence[Job], settings: Settings, workers: int) -> Iterator[t
 
 def _on_ray_worker(job: Job, settings: Settings) -> Outcome:
     _use_one_thread()
-    return _outcome(job, settings, lambda images: None)
+    return _outcome(job, settings, lambda images, share: None)

@@ -113,18 +113,18 @@ def evaluate_bag(
     name: str = "",
     *,
     watch: Watch | None = None,
-    progress: Callable[[int], None] = lambda images: None,
+    progress: Callable[[int, float], None] = lambda images, share: None,
 ) -> Evaluated:
     """The rows of the recording at ``path``, called ``name`` in them: a function of its bytes and ``settings``.
 
     ``watch`` is given each image with its grounding, as the node would publish it; ``progress`` the number of images
-    done. Nothing but rows is kept. :class:`GemError` where the recording or the model cannot be used; what cannot be
-    read of it is said in ``input.problems``.
+    and the share of the recording done. Nothing but rows is kept. :class:`GemError` where the recording or the model
+    cannot be used; what cannot be read of it is said in ``input.problems``.
     """
     begin = time.monotonic()
     task, name = prepare(path, settings), name or path.name
     grounder = _grounder(settings.config)
-    loaded = time.monotonic()
+    loaded, (first, last) = time.monotonic(), bag.time_range(path, task.note)
     rows: list[Row] = []
     stamps: list[int] = []
     for step in steps(grounder, task, settings.every):
@@ -132,7 +132,7 @@ def evaluate_bag(
         stamps.append(step.observation.stamp)
         if watch is not None:
             watch(step.observation, step.grounding)
-        progress(len(stamps))
+        progress(len(stamps), min(max((stamps[-1] - first) / max(last - first, 1), 0.0), 1.0))
     seconds = {"load_s": loaded - begin, "evaluate_s": time.monotonic() - loaded}
     return Evaluated(describe(task, name, inputs_hash(path, settings), stamps), rows, seconds)
 

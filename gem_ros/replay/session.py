@@ -16,7 +16,7 @@ class Pass:
     """One pass over a recording with the same ``queries`` all along; times are ns of the listener's clock.
 
     ``images``: stamp -> arrival of the played image; ``results``: (arrival, ``~/result``) in order of
-    arrival; ``overlays``: stamp -> the node's JPEG file.
+    arrival; ``overlays``: stamp -> the node's JPEG file; ``usage``: what the node used of the machine meanwhile.
     """
 
     title: str
@@ -24,6 +24,11 @@ class Pass:
     images: dict[int, int] = field(default_factory=dict)
     results: list[tuple[int, Mapping[str, Any]]] = field(default_factory=list)
     overlays: dict[int, bytes] = field(default_factory=dict)
+    usage: dict[str, float] = field(default_factory=dict)
+
+    def latencies(self) -> list[float]:
+        """ms from the arrival of each answered image to that of its answer."""
+        return [(arrival - self.images[result["stamp"]]) * MS for arrival, result in self.answered()]
 
     def answered(self) -> list[tuple[int, Mapping[str, Any]]]:
         """The first result for each image that came after that image, about these queries.
@@ -59,7 +64,7 @@ class Timing:
 
 def timing(passes: Sequence[Pass]) -> Timing:
     """How timely the answers of ``passes`` were, all together."""
-    latencies: list[float] = []
+    latencies = [latency for each in passes for latency in each.latencies()]
     busy: list[float] = []
     seconds = 0.0
     for each in passes:
@@ -67,7 +72,6 @@ def timing(passes: Sequence[Pass]) -> Timing:
         before = 0
         for arrival, result in answered:
             image = each.images[result["stamp"]]
-            latencies.append((arrival - image) * MS)
             busy.append((arrival - max(image, before)) * MS)
             before = arrival
         if len(answered) > 1:

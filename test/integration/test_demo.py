@@ -19,10 +19,10 @@ HERE = Path(__file__).parent
 DEMO = """
 import sys
 from gem_ros import cli
-from gem_ros.commands import demo
+from gem_ros.commands import _session
 mode, *rest = sys.argv[1:]
-demo.PATIENCE = 40.0
-demo.node_command = lambda plan: [sys.executable, {stub!r}, mode]
+_session.PATIENCE = 40.0
+_session.node_command = lambda session: [sys.executable, {stub!r}, mode]
 sys.exit(cli.main(["demo", *rest]))
 """.format(stub=str(HERE / "stub_node.py"))
 
