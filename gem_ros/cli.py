@@ -20,6 +20,7 @@ DESCRIPTION = "Say what you are looking for; the robot gets where it is, in 3D."
 COMMANDS = {
     "demo": "run the real node on the sample recording, and draw and measure what it finds",
     "ground": "find things in a picture of your own",
+    "evaluate": "measure how right the answers to a recording are, and compare",
     "calibrate": "fit a model's scores to images of your own with known content",
     "import-truth": "make a recording's truth.json of COCO annotations or a folder of masks",
     "play": "play a recording into ROS 2 topics",

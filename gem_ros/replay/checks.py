@@ -85,4 +85,4 @@ def _check(evaluation: Evaluation, limit: Limit) -> Check:
     if not math.isfinite(value):
         return Check(False, f"{limit.name}: expected {wanted}, but nothing in these recordings measures it")
     met = value >= limit.value if limit.under else value <= limit.value
-    return Check(met, f"{limit.name}: expected {wanted}, {'and got' if met else 'got'} {value:.4g}")
+    return Check(met, f"{limit.name}: expected {wanted}, got {value:.4g}")

@@ -11,32 +11,66 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gem_ros.errors import GemError
-from gem_ros.replay.evaluate import Evaluated, evaluate_bag
-from gem_ros.replay.settings import Settings
+
+if TYPE_CHECKING:  # a worker loads torch once it knows that it has one thread
+    from gem_ros.replay.evaluate import Evaluated
+    from gem_ros.replay.settings import Settings
 
 ENGINES = ("local", "ray")
 ATTEMPTS = 3  # of a recording whose worker dies
 POLL = 0.5  # s between two looks at how far the workers are
-Outcome = Evaluated | GemError
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
+Outcome: TypeAlias = "Evaluated | GemError"
 Progress = Callable[[int, int, float], None]  # number of the job, images done, share of the recording done
 
 _counters: Any = None  # in a worker: images and share done of each job, shared with the process that started it
 
 
+def jobs_of(paths: Sequence[Path]) -> list[Job]:
+    """A job for each recording, called by as much of its path as tells it from the others."""
+    resolved = [path.resolve() for path in paths]
+
+    def called(path: Path) -> str:
+        for count in range(1, len(path.parts)):
+            name = "_".join(path.parts[-count:])
+            if sum("_".join(other.parts[-count:]) == name for other in resolved) == 1:
+                return name
+        return "_".join(path.parts[1:])
+
+    return [Job(index, path, called(path)) for index, path in enumerate(resolved)]
+
+
 @dataclass(frozen=True)
 class Job:
-    """A recording to evaluate: its number, where it lies, what it is called."""
+    """A recording to evaluate: its number, where it lies, what it is called, and its hash where it is known."""
 
     index: int
     path: Path
     name: str
+    sha256: str = ""
+
+
+def evaluate_job(job: Job, settings: Settings, progress: Callable[[int, float], None]) -> Evaluated:
+    """What a worker does."""
+    from gem_ros.replay.evaluate import evaluate_bag
+
+    return evaluate_bag(job.path, settings, job.name, sha256=job.sha256, progress=progress)
+
+
+Evaluate: TypeAlias = "Callable[[Job, Settings, Callable[[int, float], None]], Evaluated]"
 
 
 def run(
-    jobs: Sequence[Job], settings: Settings, *, workers: int, engine: str, progress: Progress
+    jobs: Sequence[Job],
+    settings: Settings,
+    *,
+    workers: int,
+    engine: str,
+    progress: Progress,
+    evaluate: Evaluate = evaluate_job,
 ) -> Iterator[tuple[Job, Outcome]]:
     """Each job with its rows, or why there are none, as they are done.
 
@@ -44,23 +78,24 @@ def run(
     another one.
     """
     if engine == "ray":
-        yield from _on_ray(jobs, settings, workers)
+        yield from _on_ray(jobs, settings, workers, evaluate)
     elif workers == 1 or len(jobs) < 2:
         for job in jobs:
-            yield job, _outcome(job, settings, partial(progress, job.index))
+            yield job, _outcome(evaluate, job, settings, partial(progress, job.index))
     else:
-        yield from _in_processes(jobs, settings, min(workers, len(jobs)), progress)
+        submit = partial(_work, evaluate, settings=settings)
+        yield from _in_processes(jobs, submit, min(workers, len(jobs)), progress)
 
 
-def _outcome(job: Job, settings: Settings, progress: Callable[[int, float], None]) -> Outcome:
+def _outcome(evaluate: Evaluate, job: Job, settings: Settings, progress: Callable[[int, float], None]) -> Outcome:
     try:
-        return evaluate_bag(job.path, settings, job.name, progress=progress)
+        return evaluate(job, settings, progress)
     except GemError as error:
         return error
 
 
 def _in_processes(
-    jobs: Sequence[Job], settings: Settings, workers: int, progress: Progress
+    jobs: Sequence[Job], work: Callable[[Job], Outcome], workers: int, progress: Progress
 ) -> Iterator[tuple[Job, Outcome]]:
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
     counters = context.Array("d", 2 * (max(job.index for job in jobs) + 1), lock=False)
@@ -70,7 +105,7 @@ def _in_processes(
         counters[:] = [-1] * len(counters)  # not begun
         pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(counters,))
         try:
-            futures = {pool.submit(_work, job, settings): job for job in left.values()}
+            futures = {pool.submit(work, job): job for job in left.values()}
             for job, outcome in _collected(futures, counters, progress):
                 del left[job.index]
                 yield job, outcome
@@ -107,31 +142,23 @@ def _collected(futures: dict[Future[Outcome], Job], counters: Any, progress: Pro
 def _start_worker(counters: Any) -> None:
     global _counters  # noqa: PLW0603  # what a pool's initializer is for
     _counters = counters
+    os.environ.update(ONE_THREAD)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
-    _use_one_thread()
 
 
-def _work(job: Job, settings: Settings) -> Outcome:
+def _work(evaluate: Evaluate, job: Job, settings: Settings) -> Outcome:
     def progress(images: int, share: float) -> None:
         _counters[2 * job.index : 2 * job.index + 2] = images, share
 
     progress(0, 0.0)
-    return _outcome(job, settings, progress)
-
-
-def _use_one_thread() -> None:
-    import cv2
-    import torch
-
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+    return _outcome(evaluate, job, settings, progress)
 
 
 def _died(job: Job) -> GemError:
     return GemError(f"{job.path}: its worker died {ATTEMPTS} times; is memory short? try fewer --workers")
 
 
-def _on_ray(jobs: Sequence[Job], settings: Settings, workers: int) -> Iterator[tuple[Job, Outcome]]:
+def _on_ray(jobs: Sequence[Job], settings: Settings, workers: int, evaluate: Evaluate) -> Iterator[tuple[Job, Outcome]]:
     """On the cluster of ``RAY_ADDRESS``, whose machines see the recordings under the same paths; else on one here."""
     try:
         import ray
@@ -141,7 +168,7 @@ def _on_ray(jobs: Sequence[Job], settings: Settings, workers: int) -> Iterator[t
     ray.init(ignore_reinit_error=True, log_to_driver=False, logging_level="error", **here)
     try:
         remote = ray.remote(num_cpus=1, max_retries=ATTEMPTS - 1)(_on_ray_worker)
-        waiting = {remote.remote(job, settings): job for job in jobs}
+        waiting = {remote.remote(evaluate, job, settings): job for job in jobs}
         while waiting:
             done, _ = ray.wait(list(waiting), num_returns=1)
             job = waiting.pop(done[0])
@@ -153,6 +180,6 @@ def _on_ray(jobs: Sequence[Job], settings: Settings, workers: int) -> Iterator[t
         ray.shutdown()
 
 
-def _on_ray_worker(job: Job, settings: Settings) -> Outcome:
-    _use_one_thread()
-    return _outcome(job, settings, lambda images, share: None)
+def _on_ray_worker(evaluate: Evaluate, job: Job, settings: Settings) -> Outcome:
+    os.environ.update(ONE_THREAD)
+    return _outcome(evaluate, job, settings, lambda images, share: None)

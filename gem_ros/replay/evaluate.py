@@ -112,6 +112,7 @@ def evaluate_bag(
     settings: Settings,
     name: str = "",
     *,
+    sha256: str = "",
     watch: Watch | None = None,
     progress: Callable[[int, float], None] = lambda images, share: None,
 ) -> Evaluated:
@@ -119,7 +120,8 @@ def evaluate_bag(
 
     ``watch`` is given each image with its grounding, as the node would publish it; ``progress`` the number of images
     and the share of the recording done. Nothing but rows is kept. :class:`GemError` where the recording or the model
-    cannot be used; what cannot be read of it is said in ``input.problems``.
+    cannot be used; what cannot be read of it is said in ``input.problems``. ``sha256`` is :func:`inputs_hash`, where
+    it is known already.
     """
     begin = time.monotonic()
     task, name = prepare(path, settings), name or path.name
@@ -134,7 +136,7 @@ def evaluate_bag(
             watch(step.observation, step.grounding)
         progress(len(stamps), min(max((stamps[-1] - first) / max(last - first, 1), 0.0), 1.0))
     seconds = {"load_s": loaded - begin, "evaluate_s": time.monotonic() - loaded}
-    return Evaluated(describe(task, name, inputs_hash(path, settings), stamps), rows, seconds)
+    return Evaluated(describe(task, name, sha256 or inputs_hash(path, settings), stamps), rows, seconds)
 
 
 def describe(task: Task, name: str, sha256: str, stamps: Collection[int]) -> Input:
