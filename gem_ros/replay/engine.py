@@ -103,9 +103,12 @@ def _in_processes(
     left = {job.index: job for job in jobs}
     while left:
         counters[:] = [-1] * len(counters)  # not begun
-        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(counters,))
+        suspect = next((job for job in left.values() if job.index in attempts), None)  # alone: others are not to blame
+        chosen = list(left.values()) if suspect is None else [suspect]
+        count = min(workers, len(chosen))
+        pool = ProcessPoolExecutor(count, mp_context=context, initializer=_start_worker, initargs=(counters,))
         try:
-            futures = {pool.submit(work, job): job for job in left.values()}
+            futures = {pool.submit(work, job): job for job in chosen}
             for job, outcome in _collected(futures, counters, progress):
                 del left[job.index]
                 yield job, outcome
