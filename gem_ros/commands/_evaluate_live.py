@@ -55,7 +55,9 @@ def parameter_file(config: Config, queries: int) -> str:
 def _scored(job: Job, settings: Settings, task: Task, heard: Pass) -> Evaluated:
     answers = {result["stamp"]: best_answers(result) for _, result in heard.answered()}
     rows, stamps = [], []
-    for observation in map(aligned, read_observations(task.path, task.topics, task.config.sync_slop)):
+    for observation in map(
+        aligned, read_observations(task.path, task.topics, task.config.sync_slop, problems=task.note)
+    ):
         if observation.stamp in answers:
             mine = answers.pop(observation.stamp)
             rows += [row(job.name, answer, observation, task.truth, absent=task.absent) for answer in mine]

@@ -23,7 +23,7 @@ from gem_ros.messages.result import result
 from gem_ros.pipeline import Grounder
 from gem_ros.replay import bag
 from gem_ros.replay.evaluation import Input
-from gem_ros.replay.observations import CameraTopics, find_topics, read_observations, world_frame
+from gem_ros.replay.observations import CameraTopics, camera_topics, read_observations, world_frame
 from gem_ros.replay.rows import Row
 from gem_ros.replay.scoring import Maps, aligned, best_answers, row
 from gem_ros.replay.settings import Settings, fingerprint
@@ -82,7 +82,15 @@ class Step:
 
 def prepare(path: Path, settings: Settings) -> Task:
     """Read all that can be wrong before a model is needed; :class:`GemError`."""
-    topics = find_topics(bag.topics(path))
+    problems: Counter[str] = Counter()
+    topics = camera_topics(
+        path,
+        image=settings.image_topic,
+        depth=settings.depth_topic,
+        camera_info=settings.camera_info_topic,
+        pose=settings.pose_topic,
+        problems=lambda line: problems.update([line]),
+    )
     file = truth_file(path, settings.truth)
     truth = None if file is None else load_truth(file)
     queries = settings.queries or tuple(map(Query, (*truth.queries, *truth.absent_queries) if truth else ()))
@@ -90,10 +98,10 @@ def prepare(path: Path, settings: Settings) -> Task:
     if not queries:
         raise BagError(f"{path}: expected queries, got none and no {FILE} beside it; give --queries 'red mug; door'")
     absent = {each.text for each in settings.absent} | set(truth.absent_queries if truth else ())
-    config, world = settings.config, world_frame(path, topics)
-    if world and not config.target_frame:
+    config = settings.config
+    if not config.target_frame and (world := world_frame(path, topics, config.sync_slop)):
         config = replace(config, {"target_frame": world, "pose_source": "topic"})
-    return Task(path, config, topics, truth, queries, frozenset(absent))
+    return Task(path, config, topics, truth, queries, frozenset(absent), problems)
 
 
 def truth_file(path: Path, given: Path | None) -> Path | None:
@@ -144,7 +152,7 @@ def describe(task: Task, name: str, sha256: str, stamps: Collection[int]) -> Inp
     if not stamps:
         task.note(f"{task.path}: expected images, got none that can be evaluated")
     start, end = min(stamps, default=0), max(stamps, default=0)
-    return Input(name, str(task.path), sha256, str(task.topics), len(stamps), start, end, task.lines())
+    return Input(name, str(task.path), sha256, task.topics.describe(), len(stamps), start, end, task.lines())
 
 
 @lru_cache(maxsize=1)
@@ -156,7 +164,9 @@ def _grounder(config: Config) -> Grounder:
 def steps(grounder: Grounder, task: Task, every: int = 1) -> Iterator[Step]:
     """Every image, or each ``every``-th, as the node would answer it, one after the other."""
     config, tracker, before = task.config, Tracker(), None
-    images = read_observations(task.path, task.topics, config.sync_slop)
+    images = read_observations(
+        task.path, task.topics, config.sync_slop, target_frame=config.target_frame, problems=task.note
+    )
     for observation in map(aligned, islice(images, None, None, every)):
         try:
             found = _ground(grounder, task, observation, tracker)

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,12 @@ from gem_ros.replay.storage import Tell
 from gem_ros.replay.tf import TransformBuffer
 from gem_ros.replay.topics import IMAGE, POSE, TF, CameraTopics, camera_topics, find_topics, node_inputs
 
-__all__ = ["IMAGE", "CameraTopics", "camera_topics", "find_topics", "node_inputs", "read_observations"]
+__all__ = ["IMAGE", "CameraTopics", "camera_topics", "find_topics", "node_inputs", "read_observations", "world_frame"]
 
 SLOP = 0.05  # s, as the parameter sync_slop
 LOOK_AHEAD = 1_000_000_000  # ns of arrival in which an image's partners are expected
 KEEP = 3 * LOOK_AHEAD
+FIRST_IMAGES = 50  # in which a recording with tf is expected to say where the camera is
 
 
 def read_observations(
@@ -70,6 +72,18 @@ def read_observations(
             yield from partners.observation(image)
     finally:
         findings.tell()
+
+
+def world_frame(path: Path | str, topics: CameraTopics, slop: float = SLOP) -> str:
+    """The frame that the camera's poses are in, of the first images where it is from tf; empty without any."""
+    if topics.pose:
+        return next((record.frame_id for record in bag.messages(path, {topics.pose}, _said_elsewhere)), "")
+    first = islice(read_observations(path, topics, slop, problems=_said_elsewhere), FIRST_IMAGES) if topics.tf else ()
+    return next((each.pose.frame_id for each in first if each.pose is not None), "")
+
+
+def _said_elsewhere(line: str) -> None:
+    """What is wrong with the recording itself is said where its messages are read."""
 
 
 def _check(path: Path, chosen: CameraTopics, types: dict[str, str]) -> None:
