@@ -43,7 +43,7 @@ def queries_table(evaluation: Evaluation) -> Table:
     known = any(row.visible is not None for row in evaluation.rows)
     named = [name for name in (PER_QUERY[:WITH_TRUTH] if known else PER_QUERY[WITH_TRUTH:]) if _any(evaluation, name)]
     table = _table()
-    table.add_column("query", overflow="fold", min_width=15)
+    table.add_column("query", overflow="fold", min_width=14)
     for name in named:
         table.add_column(name.replace("_", "\n", 1), justify="right")
     for query in evaluation.queries:
@@ -96,4 +96,4 @@ def _number(value: float, unit: str) -> str:
 
 
 def _table(title: str | None = None, header: bool = True) -> Table:
-    return Table(title=title, show_header=header, box=SIMPLE_HEAD, title_justify="left")
+    return Table(title=title, show_header=header, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)

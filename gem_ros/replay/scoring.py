@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gem_ros.data import Observation
-from gem_ros.errors import BagError, DecodeError
+from gem_ros.errors import DecodeError
 from gem_ros.geometry.registration import register
+from gem_ros.replay.masks import Mask
 from gem_ros.replay.metrics import Summary, best_iou, iou, pointing_hit, rate, summary, surface_error
 from gem_ros.replay.rows import Row
-from gem_ros.replay.truth import Mask, Sighting, Truth
+from gem_ros.replay.truth import Sighting, Truth
 
 Point = tuple[float, float, float]
 IN_VIEW = 0.01  # share of the image from which an object must be found
@@ -164,7 +165,7 @@ def _judged(
     if not sightings:
         return {"visible": 0.0, "distance_m": None}
     shape = observation.image.shape[:2]
-    regions = [_region(each, shape) for each in sightings]
+    regions = [each.region(shape) for each in sightings]
     hit = next((each for each, mask in zip(sightings, regions, strict=True) if pointing_hit(answer.pixel, mask)), None)
     known: dict[str, Any] = {
         "visible": sum(each.visible_fraction for each in sightings),
@@ -176,7 +177,7 @@ def _judged(
         true = hit.surface if hit.position is None else hit.position
         offset = (None,) * 3 if true is None else (np.asarray(answer.position) - true).tolist()
         known |= dict(zip(("dx_m", "dy_m", "dz_m"), offset, strict=True))
-    if all(each.mask is not None for each in sightings):
+    if all(each.runs is not None for each in sightings):
         mask = np.logical_or.reduce(regions)
         known["error_m"] = _error(answer, mask, observation)
         if maps is not None:
@@ -189,14 +190,6 @@ def aligned(observation: Observation) -> Observation:
     rows, columns = observation.image.shape[:2]
     found = register((rows, columns), observation.depth, observation.camera, observation.missing)
     return dataclasses.replace(observation, depth=found.depth, camera=found.camera, missing=found.reason)
-
-
-def _region(sighting: Sighting, shape: tuple[int, ...]) -> Mask:
-    """(H, W) where the thing is, for an image of ``shape``."""
-    if sighting.mask.shape != shape:
-        expected = "x".join(map(str, shape))
-        raise BagError(f"truth: expected masks of the images' size {expected}, got {sighting.mask.shape}")
-    return sighting.mask
 
 
 def _error(answer: Answer, mask: Mask, observation: Observation) -> float:

@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from gem_ros.data import Grounding, Observation
 from gem_ros.geometry.camera import back_project, project
-from gem_ros.replay.truth import Mask
+from gem_ros.replay.masks import Mask
 
 Matrix = npt.NDArray[np.float64]
 MOST = 4000  # pixels of a region that are looked up in the other image: 1 % of the overlap is 40 of them
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Agreement:
     """``overlap`` (Dice, [0, 1]) of the regions, ``moved`` m between the best targets' points; None: cannot be said."""
 

@@ -81,8 +81,8 @@ def load(path: Path) -> Saved:
     file = path / METRICS if path.is_dir() else path
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
-        names = [each["name"] for each in values["inputs"]]
-        schema = values["schema"]
+        names = [(each["name"], each["sha256"])[0] for each in values["inputs"]]
+        schema, _ = values["schema"], float(values["settings"]["min_visible"])
     except OSError as error:
         raise BagError(f"{file}: expected metrics of gem-ros evaluate, got: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError) as error:

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from gem_ros.data import CameraIntrinsics, Observation, Pose
-from gem_ros.errors import DecodeError
+from gem_ros.errors import BagError, DecodeError
 from gem_ros.replay.masks import Runs
-from gem_ros.replay.scoring import Answer, Scored, best_answers, score, verdict
+from gem_ros.replay.metrics import best_iou, iou
+from gem_ros.replay.scoring import Answer, Maps, Scored, best_answers, row, score, verdict
 from gem_ros.replay.truth import Sighting, Truth
 
 CAMERA = CameraIntrinsics(width=4, height=3, fx=2.0, fy=2.0, cx=1.5, cy=1.0)
@@ -96,3 +97,61 @@ def test_different_tracks_of_one_thing_are_counted():
         return Scored(dataclasses.replace(answer(found), id=number), 0.5, True, 0.0)
 
     assert verdict("ball", [seen(1), seen(1), seen(4), seen(None), seen(9, found=False)]).ids == 2
+
+
+def rows_of(given=None, truth=TRUTH, stamp=7, **more):
+    return row("bag", given or answer(stamp=stamp), observation(stamp), truth, **more)
+
+
+def test_a_row_says_what_was_answered_and_what_is_true():
+    found = rows_of()
+    assert (found.bag, found.stamp, found.query, found.visible, found.hit, found.thing) == (
+        "bag",
+        7,
+        "ball",
+        0.5,
+        True,
+        "ball",
+    )
+    assert found.error_m == pytest.approx(0.1) and found.iou is None and (found.u, found.y) == (3.0, 0.0)
+
+
+def test_a_row_of_what_is_not_in_view_and_of_what_nobody_knows():
+    assert rows_of(answer(query="door")).visible is None  # TRUTH's objects do not name it
+    assert rows_of(answer(query="door"), absent={"door"}).visible == 0.0
+    assert rows_of(truth=None).visible is None and rows_of(truth=None).distance_m == pytest.approx(2.58, abs=0.01)
+    gone = rows_of(stamp=8)
+    assert gone.visible == 0.0 and gone.hit is None and gone.distance_m is None
+    assert rows_of(stamp=99).visible is None  # an image that the truth does not hold
+
+
+def test_overlap_with_all_things_of_the_query():
+    region = np.zeros((3, 4), bool)
+    region[:, 2:] = True  # one of the two columns that are balls, and one that is none
+    found = rows_of(maps=Maps(region, lambda: region.astype(np.float32)))
+    assert found.iou == pytest.approx(3 / 9) and found.best_iou == pytest.approx(6 / 12)
+    assert found.depth_valid == 1.0
+    nothing = rows_of(answer(found=False), maps=Maps(np.zeros((3, 4), bool), lambda: region.astype(np.float32)))
+    assert nothing.iou == 0.0 and nothing.depth_valid is None
+
+
+def test_a_track_is_held_against_the_true_position():
+    placed = dataclasses.replace(answer(), position=(1.0, 2.0, 3.0))
+    found = rows_of(placed)  # the truth's position is NOWHERE, the origin
+    assert (found.dx_m, found.dy_m, found.dz_m) == (1.0, 2.0, 3.0)
+    assert rows_of(dataclasses.replace(placed, pixel=(1.0, 1.0))).dx_m is None  # that is another thing
+
+
+def test_truth_of_another_size_is_one_line():
+    small = dataclasses.replace(observation(7), image=np.zeros((2, 4, 3), np.uint8))
+    with pytest.raises(BagError, match="size"):
+        row("bag", answer(), small, TRUTH)
+
+
+def test_best_iou_by_hand():
+    mask = np.array([[True, True, False, False]])
+    assert best_iou(np.array([[0.9, 0.2, 0.5, 0.1]], np.float32), mask) == pytest.approx(2 / 3)
+    assert best_iou(np.array([[0.9, 0.8, 0.5, 0.1]], np.float32), mask) == 1.0
+    assert best_iou(np.zeros((1, 4), np.float32), mask) == 0.5  # everything
+    assert math.isnan(best_iou(np.ones((1, 4), np.float32), ~mask & mask))
+    assert iou(mask, mask) == 1.0 and iou(mask, ~mask) == 0.0 and math.isnan(iou(~mask & mask, ~mask & mask))
