@@ -56,6 +56,7 @@ setup(
         # The one OpenCV: a second wheel beside it would overwrite its files.
         "opencv-contrib-python-headless>=4.11,<5",
         "pillow>=10.1",
+        "pyyaml>=5.4",
         "rich>=12",
         "rosbags>=0.11",
         "safetensors>=0.4",
@@ -82,6 +83,10 @@ setup(
         "sim": ["mujoco>=3.2"],
         # An ffmpeg of its own for H.264, which browsers play; without it the demo's video is a GIF.
         "video": ["imageio-ffmpeg>=0.4.9"],
+        # Rows of gem-ros evaluate as Parquet, beside CSV.
+        "parquet": ["pyarrow>=12"],
+        # gem-ros evaluate --engine ray: thousands of recordings on a cluster.
+        "ray": ["pyarrow>=12", "ray>=2.9"],
         "dev": ["hypothesis", "jsonschema", "mypy", "pytest>=8", "ruff", "types-PyYAML"],
     },
     entry_points={
