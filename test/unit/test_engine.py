@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -77,7 +78,9 @@ def test_recordings_have_names_of_their_own():
 
 
 @pytest.mark.slow
-def test_ray_gives_the_same():
+def test_ray_gives_the_same(monkeypatch):
     pytest.importorskip("ray", reason="needs gem_ros[ray]")
+    known = [str(Path(__file__).parent), *sys.path]  # for its workers, as a cluster's machines have gem_ros installed
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(known))
     found, _ = outcomes(number, 3, engine="ray")
     assert {index: each[:2] for index, each in found.items()} == {index: (index, "1") for index in range(3)}

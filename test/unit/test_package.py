@@ -21,6 +21,7 @@ DISTRIBUTIONS = {
     "cv2": "opencv-contrib-python-headless",
     "imageio_ffmpeg": "imageio-ffmpeg",
     "open_clip": "open_clip_torch",
+    "yaml": "pyyaml",
 }
 BUILT_IN_ROS = {"tf2_msgs"}
 
