@@ -148,12 +148,12 @@ def progress(recordings: int) -> Iterator[Progress]:
             images[index] = max(images.get(index, 0), done)
             shares[index] = share
             total = sum(images.values())
-            rate = f", {total / (time.monotonic() - begin):.1f} images/s" if total else ""
+            rate = f", {total} images, {total / (time.monotonic() - begin):.1f} per second" if total else ""
             finished = sum(each >= 1 for each in shares.values())
             bar.update(
                 task,
                 completed=sum(shares.values()),
-                description=f"{finished} of {recordings} recordings, {total} images{rate}",
+                description=f"{finished} of {recordings} recordings{rate}",
             )
 
         yield tell

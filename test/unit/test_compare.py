@@ -3,10 +3,11 @@
 import dataclasses
 import random
 
+import numpy as np
 import pytest
 
 from gem_ros.errors import BagError
-from gem_ros.replay.compare import compare
+from gem_ros.replay.compare import _p, compare
 from gem_ros.replay.rows import Row
 from gem_ros.replay.store import Saved
 
@@ -45,6 +46,12 @@ def test_a_steady_gain_is_significant_though_images_differ_much():
 def test_a_single_changed_image_is_chance():
     recall = of(compare(saved(rows([True] * 40)), saved(rows([False] + [True] * 39))), "found_recall")
     assert recall.p > 0.05
+
+
+def test_p_counts_both_sides():
+    assert _p(np.repeat([0.5, -0.1], [96, 4])) == pytest.approx(2 * 5 / 101)
+    assert _p(np.repeat([-0.5, 0.1], [96, 4])) == pytest.approx(2 * 5 / 101)
+    assert _p(np.zeros(9)) == 1.0 and _p(np.zeros(0)) is None and _p(np.array([1.0, np.nan, np.nan])) is None
 
 
 def test_only_what_both_have_is_compared():
