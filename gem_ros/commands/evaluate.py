@@ -64,7 +64,9 @@ def run(args: argparse.Namespace) -> int:
         make_folder(args.report)
 
     from gem_ros.commands._evaluate import evaluate, summed_up
+    from gem_ros.replay.evaluate import reproducible
 
+    settings = settings if args.mode == "live" else reproducible(settings)
     results = evaluate(args, settings, jobs)
     for job, error in results.failed.values():
         print(f"gem-ros evaluate: {job.path}: {error}", file=sys.stderr)

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gem_ros.config import Config, replace
+from gem_ros.core.runtime import select_device
 from gem_ros.data import Grounding, Observation, Query
 from gem_ros.errors import BagError, GemError
 from gem_ros.geometry.frames import in_frame
@@ -104,6 +105,14 @@ def prepare(path: Path, settings: Settings) -> Task:
     return Task(path, config, topics, truth, queries, frozenset(absent), problems)
 
 
+def reproducible(settings: Settings) -> Settings:
+    """With fp32 where the precision is ``auto`` on a CPU: nothing is left to what is fastest there at the moment."""
+    config = settings.config
+    if config.precision != "auto" or select_device(config.device).type != "cpu":
+        return settings
+    return dataclasses.replace(settings, config=replace(config, {"precision": "fp32"}))
+
+
 def truth_file(path: Path, given: Path | None) -> Path | None:
     """The truth that belongs to a recording: the one given, or ``truth.json`` beside it, or none."""
     beside = (path if path.is_dir() else path.parent) / FILE
@@ -131,7 +140,7 @@ def evaluate_bag(
     cannot be used; what cannot be read of it is said in ``input.problems``. ``sha256`` is :func:`inputs_hash`, where
     it is known already.
     """
-    begin = time.monotonic()
+    begin, settings = time.monotonic(), reproducible(settings)
     task, name = prepare(path, settings), name or path.name
     grounder = _grounder(settings.config)
     loaded, (first, last) = time.monotonic(), bag.time_range(path, task.note)

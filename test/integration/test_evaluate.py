@@ -19,7 +19,7 @@ from gem_ros.commands._config import read_config
 from gem_ros.data import Grounding, Query, Target
 from gem_ros.models import default_config
 from gem_ros.replay import engine
-from gem_ros.replay.evaluate import evaluate_bag, prepare, steps
+from gem_ros.replay.evaluate import evaluate_bag, prepare, reproducible, steps
 from gem_ros.replay.settings import Settings
 
 
@@ -237,7 +237,8 @@ def test_two_workers_are_faster_than_one(tmp_path):
 
 
 def test_the_rows_are_the_same_in_any_process(small, recording):
-    settings = Settings(read_config(small, {}), every=4)
+    settings = reproducible(Settings(read_config(small, {"device": "cpu"}), every=4))
+    assert settings.config.precision == "fp32" and reproducible(settings) == settings
     one, two = (evaluate_bag(recording, settings, "bag") for _ in range(2))
     assert one.rows == two.rows and one.input == two.input
 
