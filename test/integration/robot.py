@@ -29,6 +29,7 @@ SIZE = (48, 64)
 K = (50.0, 0.0, 31.5, 0.0, 50.0, 23.5, 0.0, 0.0, 1.0)
 PATIENCE = 20.0  # s; machines that test are busy
 SILENCE = 0.6  # s in which nothing must come
+SLOP = 0.2  # s, sync_slop of the nodes here: what belongs to an image comes late on a busy machine
 
 
 class Robot:
@@ -124,6 +125,22 @@ class Robot:
             time.sleep(0.005)
         return stamp
 
+    def see_until(self, true, see=None):
+        """Publish images (by ``see``, which gives the stamp) until ``true(stamp)`` of one; its stamp, or None.
+
+        Who has just subscribed is not known to the other side at once, and what was sent before that is lost.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            stamp = (see or self.see)()
+            if self.wait(lambda stamp=stamp: true(stamp), 1.0):
+                return stamp
+        return None
+
+    def answered(self, stamp):
+        """Whether the image of ``stamp`` has a result."""
+        return any(each["stamp"] == stamp for _, each in self.results)
+
     def stand(self, stamp, *position, frame="map"):
         """Publish where the camera is: at ``position`` and looking along x of ``frame``."""
         made = PoseStamped(header=header(stamp, frame))
@@ -133,9 +150,9 @@ class Robot:
 
     def result_of(self, stamp, seconds=PATIENCE):
         """The last result about the image of ``stamp``."""
-        found = lambda: [each for _, each in self.results if each["stamp"] == stamp]  # noqa: E731
-        self.wait(found, seconds)
-        return found()[-1] if found() else None
+        self.wait(lambda: self.answered(stamp), seconds)
+        found = [each for _, each in self.results if each["stamp"] == stamp]
+        return found[-1] if found else None
 
 
 def header(stamp, frame=FRAME):
@@ -162,6 +179,11 @@ def depth_message(stamp, size=SIZE, frame=FRAME, mm=1500):
 def info_message(stamp, size=SIZE, k=K):
 
     return CameraInfo(header=header(stamp), height=size[0], width=size[1], distortion_model="plumb_bob", k=k)
+
+
+def stamp_of(message):
+    """ns of a message's header."""
+    return message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
 
 
 class Node:

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2 (pip install gem_ros[ros])")
 
 from geometry_msgs.msg import PointStamped, PoseStamped
-from robot import DOMAIN, FRAME, PATIENCE, Node, Robot
+from robot import DOMAIN, FRAME, PATIENCE, SLOP, Node, Robot, stamp_of
 from std_msgs.msg import String
 
 pytestmark = pytest.mark.dds
@@ -29,50 +29,59 @@ def robot():
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory, robot):
-    where = ["-p", "target_frame:=map", "-p", "pose_source:=topic"]
+    where = ["-p", "target_frame:=map", "-p", "pose_source:=topic", "-p", f"sync_slop:={SLOP}"]
     node = Node(tmp_path_factory.mktemp("node") / "log", DOMAIN + 1, *where, "-p", "queries:=[red cube]")
-    yield node
-    node.kill()
+    try:
+        assert robot.see_until(lambda stamp: robot.answered(stamp) and is_placed(robot), lambda: stand_and_see(robot))
+        yield node
+    finally:
+        node.kill()
 
 
 @pytest.fixture
 def node(running, robot):
     """The running node, asked for a red cube anew."""
-    assert robot.wait(lambda: robot.image.get_subscription_count() and robot.pose.get_subscription_count())
-    assert robot.wait(lambda: robot.queries)
     robot.ask("something else")
     robot.ask("red cube")
     robot.results.clear()
     return running
 
 
-def see_from(robot, *position, **pose):
-    """One image from ``position``: its stamp lies in the middle of two poses 4 cm apart. The result."""
-    x, y, z = position
+def is_placed(robot):
+    return robot.results[-1][1]["targets"][0]["reason"] == "ok"
+
+
+def stand_and_see(robot, x=1.0, y=2.0, z=1.2, **pose):
+    """One image from (x, y, z): its stamp lies in the middle of two poses 4 cm apart. The stamp."""
     stamp = time.time_ns()
     robot.stand(stamp - 20 * MS, x - 0.02, y, z, **pose)
     robot.stand(stamp + 20 * MS, x + 0.02, y, z, **pose)
     time.sleep(0.02)
-    return robot.result_of(robot.see(stamp=stamp))
+    return robot.see(stamp=stamp)
+
+
+def see_from(robot, *position, **pose):
+    """The result of an image from ``position``."""
+    return robot.result_of(stand_and_see(robot, *position, **pose))
 
 
 def test_points_are_in_the_target_frame_by_the_pose_at_the_images_stamp(node, robot):
-    heard = []
-    ear = robot.listen("/grounding/target", PointStamped, heard.append)
-    robot.wait(lambda: False, 0.5)
-    result = see_from(robot, 1.0, 2.0, 1.2)
+    heard = {}
+    ear = robot.listen("/grounding/target", PointStamped, lambda message: heard.update({stamp_of(message): message}))
+    stamp = robot.see_until(lambda stamp: stamp in heard, lambda: stand_and_see(robot))
+    robot.node.destroy_subscription(ear)
+    assert stamp and heard[stamp].header.frame_id == "map"
+    assert heard[stamp].point.x == pytest.approx(2.5, abs=1e-3)
+    result = robot.result_of(stamp)
     assert (result["frame_id"], result["image_frame_id"]) == ("map", FRAME)
     target = result["targets"][0]
     assert target["reason"] == "ok"
     assert target["point"] == pytest.approx([2.5, 2.0, 1.2], abs=1e-3)  # 1.5 m ahead
-    assert robot.wait(lambda: heard)
-    robot.node.destroy_subscription(ear)
-    assert heard[0].header.frame_id == "map" and heard[0].point.x == pytest.approx(2.5, abs=1e-3)
 
 
 def test_without_a_pose_of_that_time_there_is_the_2d_result_and_the_reason(node, robot):
     robot.stand(time.time_ns(), 1.0, 2.0, 1.2)
-    time.sleep(0.2)
+    time.sleep(1.2 * SLOP)
     target = robot.result_of(robot.see())["targets"][0]
     assert (target["found"], target["reason"], target["point"]) == (True, "no_transform", None)
     assert target["pixel"] == [5.0, 7.0]
@@ -103,9 +112,7 @@ def test_a_thing_keeps_its_id_while_the_camera_moves_and_is_remembered_when_it_i
 def test_the_goal_stands_off_faces_the_thing_and_is_sent_again_only_when_it_has_moved(node, robot):
     heard = []
     ear = robot.listen("/grounding/goal", PoseStamped, heard.append)
-    robot.wait(lambda: False, 0.5)
-    see_from(robot, 1.0, 2.0, 1.2)
-    assert robot.wait(lambda: heard)
+    assert robot.see_until(lambda stamp: heard, lambda: stand_and_see(robot))
     goal = heard[0]
     assert goal.header.frame_id == "map"
     position, heading = goal.pose.position, goal.pose.orientation
