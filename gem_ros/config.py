@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from gem_ros.errors import ConfigError
 
+CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")  # one token of a ROS name
 METHODS = ("clip", "maskclip", "gem")
 MAX_QUERIES = 255  # a mono8 segmentation holds 255 labels and 0 for nothing
 MAX_QUERY_BYTES = 512
@@ -154,6 +156,9 @@ class Config:
     )
     max_queries: int = parameter(16, "queries at a time", low=1, high=MAX_QUERIES)
     max_targets: int = parameter(3, "targets per query", low=1, high=100, dynamic=True)
+    cameras: tuple[str, ...] = parameter(
+        (), "names of the cameras that one node serves, like front: topics front/image, ~/front/target; none: image"
+    )
     image_transport: str = parameter("raw", "subscribe image or image/compressed", choices=("raw", "compressed"))
     depth_transport: str = parameter("raw", "subscribe depth or depth/compressedDepth", choices=("raw", "compressed"))
     rectified: str = parameter(
@@ -199,6 +204,10 @@ class Config:
     def __post_init__(self) -> None:
         for each in parameters():
             each.check(value_of(self, each.name))
+        for name in self.cameras:
+            if not CAMERA_NAME.fullmatch(name) or self.cameras.count(name) > 1:
+                listed = ", ".join(map(repr, self.cameras))
+                raise ConfigError(f"cameras: expected different names of letters, digits and _, got {listed}")
         if self.min_depth > self.max_depth:
             raise ConfigError(f"min_depth: expected at most max_depth ({self.max_depth:g} m), got {self.min_depth:g} m")
         if self.target_frame and self.pose_source == "none":

@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from builtin_interfaces.msg import Time
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from gem_ros.data import Grounding
 
@@ -119,10 +118,8 @@ class Health:
             }
 
 
-def diagnostic_array(stamp: Time, name: str, device: str, state: State, values: Mapping[str, str]) -> DiagnosticArray:
+def diagnostic_status(name: str, device: str, state: State, values: Mapping[str, str]) -> DiagnosticStatus:
     """One status as ``/diagnostics`` wants it."""
     status = DiagnosticStatus(level=state.level, name=name, message=state.summary, hardware_id=device)
     status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
-    array = DiagnosticArray(status=[status])
-    array.header.stamp = stamp
-    return array
+    return status

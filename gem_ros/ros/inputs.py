@@ -1,68 +1,87 @@
-"""The node's camera topics: open while it is active, closed otherwise."""
+"""A camera's topics: open while the node is active, closed otherwise."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 from rclpy.node import Node
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from gem_ros.config import Config
 from gem_ros.data import Pose
-from gem_ros.errors import GeometryError
-from gem_ros.messages import decode
+from gem_ros.errors import GemError, GeometryError
+from gem_ros.messages import cdr, decode
 from gem_ros.ros.diagnostics import Health
 from gem_ros.ros.partners import Partner, Partners, find_partners
-from gem_ros.ros.poses import pose_source
-from gem_ros.ros.worker import View
+from gem_ros.ros.poses import PoseSource
+from gem_ros.ros.qos import INPUT, NO_SUBSCRIPTION_EVENTS
+from gem_ros.ros.views import View
 
-NEWEST = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+class Stream(NamedTuple):
+    """A topic, what its messages are parsed with when they come, and read with when they are needed."""
+
+    kind: type
+    topic: str
+    parse: Callable[[Any], Any]
+    read: Callable[[Any], Any]
 
 
 class Inputs:
-    """Subscribes ``image``, ``depth``, ``camera_info`` and the camera's pose, and finds what belongs together."""
+    """Subscribes one camera's ``image``, ``depth`` and ``camera_info``, and finds what belongs together.
 
-    def __init__(self, node: Node, config: Config, health: Health) -> None:
-        self._node, self._slop, self._health = node, config.sync_slop, health
-        raw_image, raw_depth = config.image_transport == "raw", config.depth_transport == "raw"
-        self._read = decode.image if raw_image else decode.compressed_image
-        self._read_depth = decode.depth if raw_depth else decode.compressed_depth
-        self._image = (Image, "image") if raw_image else (CompressedImage, self._transport("image", "compressed"))
-        self._depth = (Image, "depth") if raw_depth else (CompressedImage, self._transport("depth", "compressedDepth"))
-        named = decode.is_rectified(node.resolve_topic_name("image"))
+    ``prefix`` comes before the topics' names, like ``front/``; ``pose`` is where the camera's pose comes from.
+    """
+
+    def __init__(self, node: Node, config: Config, health: Health, prefix: str, pose: PoseSource | None) -> None:
+        self._node, self._slop, self._health, self._pose = node, config.sync_slop, health, pose
+        named = decode.is_rectified(node.resolve_topic_name(f"{prefix}image"))
         rectified = named if config.rectified == "auto" else config.rectified == "yes"
-        self._read_info = partial(decode.camera_info, rectified=rectified)
-        self._pose = pose_source(node, config)
-        self._subscriptions: list[Any] = []
+        raw = config.image_transport == "raw", config.depth_transport == "raw"
+        self._image = (
+            Stream(Image, f"{prefix}image", cdr.image, decode.image)
+            if raw[0]
+            else Stream(
+                CompressedImage, self._transport(f"{prefix}image", "compressed"), _as_is, decode.compressed_image
+            )
+        )
+        self._depth = (
+            Stream(Image, f"{prefix}depth", cdr.image, decode.depth)
+            if raw[1]
+            else Stream(
+                CompressedImage, self._transport(f"{prefix}depth", "compressedDepth"), _as_is, decode.compressed_depth
+            )
+        )
+        self._info = Stream(
+            CameraInfo, f"{prefix}camera_info", _as_is, partial(decode.camera_info, rectified=rectified)
+        )
+        self.subscriptions: list[Any] = []
         self._partners: tuple[Partner, Partner] | None = None
 
     def open(self, put: Callable[[Any], None]) -> None:
         """Subscribe; images go to ``put``."""
-        self._subscribe(*self._image, put)
-        depth = self._partner(*self._depth, self._read_depth)
-        info = self._partner(CameraInfo, "camera_info", self._read_info)
-        self._partners = depth, info
+        self._subscribe(self._image, put)
+        self._partners = self._partner(self._depth), self._partner(self._info)
         if self._pose:
             self._pose.open()
 
     def close(self) -> None:
         """Unsubscribe and forget; nobody waits for a partner any more."""
-        for subscription in self._subscriptions:
+        for subscription in self.subscriptions:
             self._node.destroy_subscription(subscription)
-        self._subscriptions.clear()
+        self.subscriptions.clear()
         for partner in self._partners or ():
             partner.close()
         if self._pose:
             self._pose.close()
 
-    def read(self, message: Any) -> npt.NDArray[np.uint8]:
-        """(H, W, 3) uint8 RGB; :class:`DecodeError` where the message holds no picture (called by the worker)."""
-        return self._read(message)
+    def read(self, message: Any, arrival: float) -> View:
+        """The picture; :class:`DecodeError` where the message holds none (called by the worker)."""
+        parsed = self._image.parse(message)
+        stamp, frame_id = decode.stamp_ns(parsed.header.stamp), parsed.header.frame_id
+        return View(self._image.read(parsed), stamp, frame_id, arrival)
 
     def find_partners(self, view: View) -> Partners:
         """Depth and camera of an image (called by the worker)."""
@@ -79,14 +98,23 @@ class Inputs:
             raise GeometryError("pose: expected a target_frame, got none")
         return self._pose.find(view.stamp, view.frame_id)
 
-    def _partner(self, kind: type, topic: str, read: Callable[[Any], Any]) -> Partner:
-        name = self._node.resolve_topic_name(topic)
-        partner = Partner(read, lambda: self._node.count_publishers(name) > 0)
-        self._subscribe(kind, topic, partner.add)
+    def _partner(self, stream: Stream) -> Partner:
+        name = self._node.resolve_topic_name(stream.topic)
+        partner = Partner(stream.read, lambda: self._node.count_publishers(name) > 0)
+
+        def add(message: Any) -> None:
+            try:
+                partner.add(stream.parse(message))
+            except GemError as error:
+                self._complain(error)
+
+        self._subscribe(stream, add)
         return partner
 
-    def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
-        self._subscriptions.append(self._node.create_subscription(kind, topic, callback, NEWEST))
+    def _subscribe(self, stream: Stream, callback: Callable[[Any], None]) -> None:
+        raw = stream.kind is Image  # as bytes, without rclpy's copies
+        create = self._node.create_subscription
+        self.subscriptions.append(create(stream.kind, stream.topic, callback, INPUT, raw=raw, **NO_SUBSCRIPTION_EVENTS))
 
     def _transport(self, base: str, name: str) -> str:
         """As image_transport does: remapping ``image`` remaps ``image/compressed`` with it."""
@@ -94,3 +122,7 @@ class Inputs:
 
     def _complain(self, error: Exception) -> None:
         self._health.problem(str(error))
+
+
+def _as_is(message: Any) -> Any:
+    return message

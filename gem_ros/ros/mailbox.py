@@ -1,8 +1,9 @@
-"""One slot in front of the worker: the newest image wins, and a new question is never queued behind it."""
+"""One slot per camera in front of a thread: what is newest wins, and a new question is never queued behind it."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -11,52 +12,64 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Work(Generic[T]):
-    """A new ``item``; or None: answer anew on the last one. ``since`` is when it came (monotonic s)."""
+    """A new ``item`` of a camera; or None: answer anew on its last one. ``since`` is when it came (monotonic s)."""
 
+    camera: str
     item: T | None
     since: float
 
 
 class Mailbox(Generic[T]):
-    """Holds one item and one nudge; ``dropped`` counts the items that a newer one replaced."""
+    """Holds an item per camera and a nudge for all; ``dropped`` counts the items that a newer one replaced."""
 
-    def __init__(self) -> None:
+    def __init__(self, cameras: Iterable[str]) -> None:
         self._changed = threading.Condition()
-        self._item: Work[T] | None = None
-        self._nudge: Work[T] | None = None
+        self._items: dict[str, Work[T]] = {}
+        self._nudge: float | None = None
         self._closed = False
-        self.dropped = 0
+        self.dropped = dict.fromkeys(cameras, 0)
 
-    def put(self, item: T, now: float) -> None:
+    def put(self, camera: str, item: T, now: float) -> None:
         """Leave ``item`` in the slot, in place of one that waits there."""
         with self._changed:
-            self.dropped += self._item is not None
-            self._item = Work(item, now)
-            self._changed.notify()
+            self.dropped[camera] += camera in self._items
+            self._items[camera] = Work(camera, item, now)
+            self._changed.notify_all()
+
+    def hand(self, camera: str, item: T, since: float) -> None:
+        """Wait until the slot is free, and leave ``item`` there: nothing is dropped."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or camera not in self._items)
+            self._items[camera] = Work(camera, item, since)
+            self._changed.notify_all()
 
     def nudge(self, now: float) -> None:
-        """Ask for a new answer on the last item taken; several at once count as the first."""
+        """Ask for new answers on the last items taken; several at once count as the first."""
         with self._changed:
-            self._nudge = self._nudge or Work(None, now)
-            self._changed.notify()
+            self._nudge = now if self._nudge is None else self._nudge
+            self._changed.notify_all()
 
-    def take(self) -> Work[T] | None:
-        """Wait for work, a nudge before an item because it is answered faster; None when closed."""
+    def take(self) -> list[Work[T]] | None:
+        """Wait for work and take all of it, at most one for each camera; None when closed.
+
+        Where a new item waits, the nudge is answered with it.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._nudge or self._item)
+            self._changed.wait_for(lambda: self._closed or self._nudge is not None or self._items)
             if self._closed:
                 return None
-            if self._nudge:
-                nudge, self._nudge = self._nudge, None
-                return nudge
-            item, self._item = self._item, None
-            return item
+            items, nudge, self._items, self._nudge = self._items, self._nudge, {}, None
+            self._changed.notify_all()
+            waiting = list(items.values())
+            if nudge is not None:
+                waiting += [Work(camera, None, nudge) for camera in self.dropped if camera not in items]
+            return waiting
 
     def close(self) -> None:
-        """Wake the taker for good; what waits is forgotten."""
+        """Wake everybody for good; what waits is forgotten."""
         with self._changed:
             self._closed = True
-            self._item = self._nudge = None
+            self._items, self._nudge = {}, None
             self._changed.notify_all()
 
 

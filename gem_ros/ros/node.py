@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock
@@ -20,10 +22,13 @@ from gem_ros.geometry.tracking import Tracker
 from gem_ros.models import BUNDLED
 from gem_ros.queries import format_query, parse_queries
 from gem_ros.ros import parameters
-from gem_ros.ros.diagnostics import Health, State, diagnostic_array
+from gem_ros.ros.diagnostics import Health, State, diagnostic_status
 from gem_ros.ros.inputs import Inputs
-from gem_ros.ros.outputs import Outputs
-from gem_ros.ros.worker import Asked, Worker
+from gem_ros.ros.outputs import Announcement, Outputs
+from gem_ros.ros.poses import pose_sources
+from gem_ros.ros.qos import NO_PUBLISHER_EVENTS, NO_SUBSCRIPTION_EVENTS, mismatches
+from gem_ros.ros.views import Asked, Camera
+from gem_ros.ros.worker import Worker
 
 if TYPE_CHECKING:
     from gem_ros.pipeline import Grounder
@@ -41,6 +46,15 @@ def load_grounder(config: Config) -> Grounder:
     return grounder
 
 
+class Seat(NamedTuple):
+    """A camera and, by their own types, the parts that the node itself deals with."""
+
+    camera: Camera
+    inputs: Inputs
+    outputs: Outputs
+    health: Health
+
+
 class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped here
     """Subscribes, asks, publishes; ``load`` makes the grounder when the node is configured.
 
@@ -55,22 +69,33 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
         self._asked = Asked(0, parse_queries(config.queries, config.max_queries), config)
         self._load = load
         self._grounder: Grounder | None = None
-        self._dropped, self._enabled, self._failure = 0, True, ""
-        self._health = Health(self.get_logger().warning)
-        self._outputs = Outputs(self, self._health.problem)
-        self._inputs = Inputs(self, config, self._health)
-        self._tracker = Tracker()
+        self._dropped, self._enabled, self._failure = Counter[str](), True, ""
+        self._announcement = Announcement(self)
+        self._seats = self._make_cameras(config)
         self.add_pre_set_parameters_callback(parameters.coerced)
         self.add_on_set_parameters_callback(lambda changes: parameters.verdict(self._asked.config, changes))
         self.add_post_set_parameters_callback(self._on_parameters)
-        self.create_subscription(String, "query", self._on_query, 10)
+        self._query = self.create_subscription(String, "query", self._on_query, 10, **NO_SUBSCRIPTION_EVENTS)
         self.create_service(SetBool, "~/enable", self._on_enable)
         self.create_service(Trigger, "~/clear", self._on_clear)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10, **NO_PUBLISHER_EVENTS)
         # wall time: with use_sim_time and no clock these would never fire
         wall = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0, self._publish_diagnostics, clock=wall)
         self._start = self.create_timer(0.0, self._autostart, clock=wall) if config.autostart else None
+
+    def _make_cameras(self, config: Config) -> list[Seat]:
+        names = config.cameras or ("",)
+        prefixes = [f"{name}/" if name else "" for name in names]
+        seats = []
+        for name, prefix, pose in zip(names, prefixes, pose_sources(self, config, prefixes), strict=True):
+            health = Health(partial(self._warn, f"{name}: " if name else ""))
+            inputs, outputs = Inputs(self, config, health, prefix, pose), Outputs(self, health.problem, prefix)
+            seats.append(Seat(Camera(name, inputs, outputs, health, Tracker()), inputs, outputs, health))
+        return seats
+
+    def _warn(self, whose: str, line: str) -> None:
+        self.get_logger().warning(f"{whose}{line}")
 
     # Lifecycle
 
@@ -95,16 +120,11 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
         """Open the topics and start thinking."""
         done = super().on_activate(state)  # publishers first: the worker announces the queries
         if done == SUCCESS and self._grounder is not None:
-            self._worker = Worker(
-                self._grounder,
-                self._asked,
-                outputs=self._outputs,
-                observer=self._health,
-                inputs=self._inputs,
-                tracker=self._tracker,
-            )
+            cameras = [seat.camera for seat in self._seats]
+            self._worker = Worker(self._grounder, self._asked, cameras, self._announcement.announce)
             self._worker.enabled = self._enabled
-            self._inputs.open(self._worker.put)
+            for seat in self._seats:
+                seat.inputs.open(partial(self._worker.put, seat.camera.name))
         return done
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -135,9 +155,10 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
 
     def _stop(self) -> None:
         if self._worker:
-            self._inputs.close()
+            for seat in self._seats:
+                seat.inputs.close()
             self._worker.stop()
-            self._dropped += self._worker.dropped
+            self._dropped.update(self._worker.dropped)
             self._worker = None
 
     def _autostart(self) -> None:
@@ -201,20 +222,31 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
     def _publish_diagnostics(self) -> None:
         if self._worker is None and not self._failure:
             return  # inactive it publishes nothing
-        now = time.monotonic()
         if self._worker is None:
-            state = State(DiagnosticStatus.ERROR, f"not configured: {self._failure}")
-        elif not self._enabled:
-            state = State(DiagnosticStatus.OK, "paused")
+            device = self._asked.config.device
+            failed = State(DiagnosticStatus.ERROR, f"not configured: {self._failure}")
+            statuses = [diagnostic_status(self.get_fully_qualified_name(), device, failed, self._common_values())]
         else:
-            state = self._health.state(now)
+            statuses = [self._status(seat) for seat in self._seats]
+        array = DiagnosticArray(status=statuses)
+        array.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(array)
+
+    def _status(self, seat: Seat) -> DiagnosticStatus:
+        shared = ([self._announcement.publisher], [self._query]) if seat is self._seats[0] else ([], [])
+        publishers = [*seat.outputs.publishers.values(), *shared[0]]
+        for line in mismatches(self, publishers, [*seat.inputs.subscriptions, *shared[1]]):
+            seat.health.problem(line)
+        now, name = time.monotonic(), seat.camera.name
+        state = seat.health.state(now) if self._enabled else State(DiagnosticStatus.OK, "paused")
+        dropped = self._dropped[name] + (self._worker.dropped[name] if self._worker else 0)
+        values = seat.health.values(now) | {"dropped": str(dropped)} | self._common_values()
+        whose = self.get_fully_qualified_name() + (f": {name}" if name else "")
+        return diagnostic_status(whose, values["device"], state, values)
+
+    def _common_values(self) -> dict[str, str]:
         config = self._asked.config
+        model = config.model if config.model == BUNDLED else f"{config.model}/{config.pretrained}"
         device = str(self._grounder.device) if self._grounder else config.device
-        values = self._health.values(now) | {
-            "dropped": str(self._dropped + (self._worker.dropped if self._worker else 0)),
-            "epoch": str(self._asked.epoch),
-            "model": config.model if config.model == BUNDLED else f"{config.model}/{config.pretrained}",
-            "device": device,
-        }
-        stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(diagnostic_array(stamp, self.get_fully_qualified_name(), device, state, values))
+        status = self._grounder.status if self._grounder else {}
+        return {"epoch": str(self._asked.epoch), "model": model, "device": device, **status}

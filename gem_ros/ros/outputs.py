@@ -1,21 +1,21 @@
-"""The node's topics: each message is made only if somebody subscribes to it."""
+"""What goes out: each message is made only if somebody subscribes to it."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from gem_ros.data import Grounding
 from gem_ros.messages.encode import Encoder
 from gem_ros.ros.goals import Goals, listeners
-from gem_ros.ros.worker import Asked, View
+from gem_ros.ros.qos import LATCHED, NO_PUBLISHER_EVENTS, OUTPUT
+from gem_ros.ros.views import Asked, View
 
 TOPICS = {
     "heatmap": "sensor_msgs/msg/Image",
@@ -34,6 +34,7 @@ TOPICS = {
 EXTRA = "vision_msgs"  # part of a full ROS 2, not of the wheels
 
 
+@cache
 def message_class(name: str) -> Any:
     """``std_msgs/msg/String`` -> rclpy's class."""
     package, _, kind = name.partition("/msg/")
@@ -46,29 +47,36 @@ def offered() -> dict[str, str]:
     return {name: kind for name, kind in TOPICS.items() if there or not kind.startswith(EXTRA)}
 
 
-class Outputs:
-    """Publishers that are silent while the node is inactive; :meth:`encode` and the rest run in the worker.
+class Announcement:
+    """The topic ``~/queries``, of all cameras together."""
 
-    ``complain`` gets a line about what is subscribed to and cannot be made.
-    """
-
-    def __init__(self, node: LifecycleNode, complain: Callable[[str], None]) -> None:
-        self._node, self._complain = node, complain
+    def __init__(self, node: LifecycleNode) -> None:
         self._encoder = Encoder(message_class)
-        self._goals = Goals()
-        create = node.create_lifecycle_publisher
-        newest = QoSProfile(depth=1)
-        self._publishers = {name: create(message_class(kind), f"~/{name}", newest) for name, kind in offered().items()}
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self._queries = create(message_class("std_msgs/msg/String"), "~/queries", latched)
-
-    def wanted(self) -> bool:
-        """Whether anybody subscribes to anything."""
-        return any(each.get_subscription_count() for each in self._publishers.values())
+        kind = message_class("std_msgs/msg/String")
+        self.publisher = node.create_lifecycle_publisher(kind, "~/queries", LATCHED, **NO_PUBLISHER_EVENTS)
 
     def announce(self, asked: Asked) -> None:
         """Say what is looked for, also to those who come later."""
-        self._queries.publish(self._encoder.queries(asked.queries, asked.config.presence_threshold, asked.epoch))
+        self.publisher.publish(self._encoder.queries(asked.queries, asked.config.presence_threshold, asked.epoch))
+
+
+class Outputs:
+    """A camera's publishers, silent while the node is inactive; :meth:`encode` and the rest run in the worker.
+
+    ``complain`` gets a line about what is subscribed to and cannot be made; ``prefix`` comes before the topics'
+    names, like ``front/``.
+    """
+
+    def __init__(self, node: LifecycleNode, complain: Callable[[str], None], prefix: str = "") -> None:
+        self._node, self._complain = node, complain
+        self._encoder = Encoder(message_class)
+        self._goals = Goals()
+        create = partial(node.create_lifecycle_publisher, qos_profile=OUTPUT, **NO_PUBLISHER_EVENTS)
+        self.publishers = {name: create(message_class(kind), f"~/{prefix}{name}") for name, kind in offered().items()}
+
+    def wanted(self) -> bool:
+        """Whether anybody subscribes to anything."""
+        return any(each.get_subscription_count() for each in self.publishers.values())
 
     def encode(self, view: View, grounding: Grounding, asked: Asked, latency: float) -> list[Callable[[], None]]:
         """What is to be published, ready but not sent; ``latency`` in s goes into ``~/result``."""
@@ -98,7 +106,7 @@ class Outputs:
             "detections_3d": lambda: encode.detections_3d(placed, grounding),
         }
         ready: list[Callable[[], None]] = []
-        for name, publisher in self._publishers.items():
+        for name, publisher in self.publishers.items():
             if publisher.get_subscription_count() and (message := makers[name]()) is not None:
                 ready.append(partial(publisher.publish, message))
         return ready
@@ -108,6 +116,6 @@ class Outputs:
         if not asked.config.target_frame:
             self._complain("~/goal: expected a target_frame whose z points up, like map, got none; set the parameter")
             return None
-        to = listeners(self._node, self._publishers["goal"].topic_name)
+        to = listeners(self._node, self.publishers["goal"].topic_name)
         goal = self._goals.next(grounding, view.pose, asked.epoch, to, asked.config)
         return None if goal is None else self._encoder.goal(header, goal)

@@ -78,9 +78,11 @@ def _declare(node: Node, parameter: RosParameter, descriptor: ParameterDescripto
     if parameter.type_ != RosParameter.Type.STRING_ARRAY:
         node.declare_parameter(parameter.name, parameter.value, descriptor, ignore_override=True)
         return
-    # by type, then by value: rclpy takes an empty list for bytes
-    node.declare_parameter(parameter.name, parameter.type_, descriptor, ignore_override=True)
+    # by type, then by value, and read-only from then on: rclpy takes an empty list for bytes
+    node.declare_parameter(parameter.name, parameter.type_, ignore_override=True)
     node.set_parameters([parameter])
+    descriptor.type = parameter.type_.value
+    node.set_descriptor(parameter.name, descriptor)
 
 
 def _values(config: Config) -> Iterator[tuple[str, Any]]:

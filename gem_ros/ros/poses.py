@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -39,12 +40,16 @@ class PoseSource(Protocol):
         """Where the optical frame ``frame_id`` is at ``stamp`` (ns), within a bounded wait; :class:`GeometryError`."""
 
 
-def pose_source(node: Node, config: Config) -> PoseSource | None:
-    """What ``config`` names; None where results stay in the camera's frame. :class:`ConfigError` without tf2_ros."""
+def pose_sources(node: Node, config: Config, prefixes: Sequence[str]) -> list[PoseSource | None]:
+    """What ``config`` names, for each camera: tf for all of them, or a topic each, ``prefix`` before its name.
+
+    None where results stay in the camera's frame. :class:`ConfigError` without tf2_ros.
+    """
     if not config.target_frame or config.pose_source == "none":
-        return None
-    kind = TopicSource if config.pose_source == "topic" else TfSource
-    return kind(node, config.target_frame, config.sync_slop)
+        return [None] * len(prefixes)
+    if config.pose_source == "topic":
+        return [TopicSource(node, config.target_frame, config.sync_slop, prefix) for prefix in prefixes]
+    return [TfSource(node, config.target_frame, config.sync_slop)] * len(prefixes)
 
 
 class TfSource:
@@ -68,7 +73,9 @@ class TfSource:
         self._asked = 0  # stamp of the last image, ns
 
     def open(self) -> None:
-        """Listen to tf."""
+        """Listen to tf, once for all cameras."""
+        if self._buffer is not None:
+            return
         self._closed = threading.Event()
         self._buffer = self._tf2.Buffer(node=self._node)
         self._listener = self._tf2.TransformListener(self._buffer, self._node, spin_thread=False)
@@ -153,8 +160,9 @@ class PoseHistory:
 class TopicSource:
     """Interpolates between the poses of the topic ``camera_pose``; see :class:`PoseHistory`."""
 
-    def __init__(self, node: Node, target_frame: str, slop: float) -> None:
+    def __init__(self, node: Node, target_frame: str, slop: float, prefix: str = "") -> None:
         self._node, self._target_frame, self._slop = node, target_frame, slop
+        self._topic = f"{prefix}camera_pose"
         self._history = PoseHistory(target_frame, slop)
         self._subscription: Any = None
 
@@ -163,7 +171,7 @@ class TopicSource:
         from geometry_msgs.msg import PoseStamped
 
         self._history = PoseHistory(self._target_frame, self._slop)
-        self._subscription = self._node.create_subscription(PoseStamped, "camera_pose", self._history.add, 10)
+        self._subscription = self._node.create_subscription(PoseStamped, self._topic, self._history.add, 10)
 
     def close(self) -> None:
         """Unsubscribe and forget."""
@@ -174,7 +182,7 @@ class TopicSource:
 
     def find(self, stamp: int, frame_id: str) -> Pose:
         """See :class:`PoseSource`; a newer pose is waited for only while somebody publishes them."""
-        is_live = self._node.count_publishers(self._node.resolve_topic_name("camera_pose")) > 0
+        is_live = self._node.count_publishers(self._node.resolve_topic_name(self._topic)) > 0
         return self._history.find(stamp, self._slop if is_live else 0.0)
 
 

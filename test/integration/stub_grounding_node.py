@@ -21,11 +21,12 @@ class Text:
 
 class StubGrounder:
     device = "cpu"
+    status = {"precision": "none"}  # noqa: RUF012
     text = Text()
 
-    def encode_image(self, rgb, *, config=None):
+    def encode_images(self, images, *, config=None):
         time.sleep(0.1 if "slow" in config.queries else 0.01)
-        return PatchFeatures(rgb[::16, ::16], rgb.shape[:2])
+        return [PatchFeatures(rgb[::16, ::16], rgb.shape[:2]) for rgb in images]
 
     def ground(self, features, queries, *, image, depth=None, camera=None, missing=None, config=None):
         targets = []

@@ -1,40 +1,54 @@
-"""The newest wins, questions come first, nothing waits for ever."""
+"""The newest wins, a question is answered with it, nothing waits for ever."""
 
 import threading
 
 import pytest
 
 from gem_ros.ros.buffers import StampBuffer
-from gem_ros.ros.mailbox import Mailbox, Pace
+from gem_ros.ros.mailbox import Mailbox, Pace, Work
 
 NS = 1_000_000_000
 
 
-def test_a_newer_item_replaces_the_waiting_one_and_the_loss_is_counted():
-    mailbox = Mailbox()
+def test_a_newer_item_replaces_the_waiting_one_of_its_camera_and_the_loss_is_counted():
+    mailbox = Mailbox(["front", "left"])
+    mailbox.put("left", "only", 0.5)
     for number in range(5):
-        mailbox.put(number, float(number))
-    work = mailbox.take()
-    assert (work.item, work.since, mailbox.dropped) == (4, 4.0, 4)
+        mailbox.put("front", number, float(number))
+    assert set(mailbox.take()) == {Work("front", 4, 4.0), Work("left", "only", 0.5)}
+    assert mailbox.dropped == {"front": 4, "left": 0}
 
 
-def test_a_nudge_comes_before_the_item_and_keeps_its_first_time():
-    mailbox = Mailbox()
-    mailbox.put("image", 1.0)
+def test_what_is_handed_over_waits_for_its_own_slot_and_is_never_dropped():
+    mailbox, done = Mailbox(["front", "left"]), threading.Event()
+    mailbox.hand("front", 1, 1.0)
+    mailbox.hand("left", 1, 1.0)
+    hander = threading.Thread(target=lambda: (mailbox.hand("front", 2, 2.0), done.set()))
+    hander.start()
+    assert not done.wait(0.05)
+    assert len(mailbox.take()) == 2 and done.wait(5)
+    hander.join(5)
+    assert mailbox.take() == [Work("front", 2, 2.0)] and mailbox.dropped == {"front": 0, "left": 0}
+
+
+def test_a_nudge_is_for_every_camera_without_a_new_item_and_keeps_its_first_time():
+    mailbox = Mailbox(["front", "left"])
+    mailbox.put("front", "image", 1.0)
     mailbox.nudge(2.0)
     mailbox.nudge(3.0)
-    assert [(work.item, work.since) for work in (mailbox.take(), mailbox.take())] == [(None, 2.0), ("image", 1.0)]
+    assert mailbox.take() == [Work("front", "image", 1.0), Work("left", None, 2.0)]
 
 
-def test_closing_wakes_the_taker_and_forgets_what_waits():
-    mailbox = Mailbox()
+def test_closing_wakes_everybody_and_forgets_what_waits():
+    mailbox = Mailbox([""])
     taken = []
     taker = threading.Thread(target=lambda: taken.append(mailbox.take()))
     taker.start()
     mailbox.close()
     taker.join(5)
     assert taken == [None] and not taker.is_alive()
-    mailbox.put("late", 0.0)
+    mailbox.put("", "late", 0.0)
+    mailbox.hand("", "later", 0.0)
     assert mailbox.take() is None
 
 

@@ -11,7 +11,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2 (pip install gem_ros[ros])")
 from gem_ros.config import Config
 from gem_ros.data import Grounding, Pose, Query, Target
 from gem_ros.ros.outputs import Outputs, offered
-from gem_ros.ros.worker import Asked, View
+from gem_ros.ros.views import Asked, View
 
 ASKED = Asked(3, (Query("ball"),), Config(target_frame="map"))
 AHEAD = Pose("map", np.array([[0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 1], [0, 0, 0, 1.0]]))  # a metre above the ground
@@ -34,7 +34,7 @@ def topics():
     """Outputs, its publishers by topic, and its complaints; nobody listens yet."""
     made, complaints = {}, []
 
-    def create(kind, topic, qos):
+    def create(kind, topic, qos_profile, event_callbacks):
         return made.setdefault(topic.removeprefix("~/"), Publisher(topic))
 
     def who(topic):

@@ -46,6 +46,13 @@ def test_what_is_set_counts_and_whole_numbers_pass_for_floats(make_node):
     assert (config.max_depth, config.gem.blocks, config.queries) == (5.0, 2, ("red mug:0.6",))
 
 
+def test_cameras_are_chosen_at_the_start_only(make_node):
+    node = make_node(cameras=["front", "left"])
+    assert declare(node).cameras == ("front", "left")
+    assert node.get_parameter("cameras").value == ["front", "left"]
+    assert not node.set_parameters([to_ros("cameras", ["rear"])])[0].successful
+
+
 def test_the_cards_values_are_the_defaults_that_people_see(make_node, bundled):
     node = make_node(model="bundled")
     assert declare(node).gem.blocks == 2
@@ -62,6 +69,10 @@ def test_the_cards_values_are_the_defaults_that_people_see(make_node, bundled):
         ({"queries": ["door:3"]}, "threshold"),
         ({"negatives": ["x" * 1000]}, "negatives: expected at most 512 bytes"),
         ({"method": "magic"}, "method"),
+        ({"cameras": ["front", "front"]}, "cameras"),
+        ({"cameras": ["front/left"]}, "cameras"),
+        ({"cameras": [""]}, "cameras"),
+        ({"cameras": ["2nd"]}, "cameras"),
     ],
 )
 def test_what_does_not_fit_is_one_line(make_node, overrides, named):

@@ -13,7 +13,7 @@ from gem_ros.config import Config
 from gem_ros.errors import ConfigError, GeometryError
 from gem_ros.ros import poses
 from gem_ros.ros.buffers import StampBuffer
-from gem_ros.ros.poses import PoseHistory, TfSource, TopicSource, pose_source
+from gem_ros.ros.poses import PoseHistory, TfSource, TopicSource, pose_sources
 
 MS, NS = 1_000_000, 1_000_000_000
 NOW = 1_700_000_000 * NS
@@ -356,7 +356,7 @@ def test_without_tf2_there_is_one_line_that_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "tf2_ros", None)
     monkeypatch.setenv("ROS_DISTRO", "jazzy")
     with pytest.raises(ConfigError, match=r"apt install ros-jazzy-tf2-ros-py, or set pose_source to topic") as error:
-        pose_source(FakeNode(), Config(target_frame="map"))
+        pose_sources(FakeNode(), Config(target_frame="map"), [""])
     assert "\n" not in str(error.value)
     monkeypatch.delenv("ROS_DISTRO")
     with pytest.raises(ConfigError, match="ros-<distro>-tf2-ros-py"):
@@ -365,7 +365,10 @@ def test_without_tf2_there_is_one_line_that_says_what_to_install(monkeypatch):
 
 def test_the_parameters_choose_the_source(tf):
     tf(MISSING)
-    assert pose_source(FakeNode(), Config()) is None
-    assert pose_source(FakeNode(), Config(pose_source="topic")) is None
-    assert isinstance(pose_source(FakeNode(), Config(target_frame="map")), TfSource)
-    assert isinstance(pose_source(FakeNode(), Config(target_frame="map", pose_source="topic")), TopicSource)
+    topic, cameras = Config(target_frame="map", pose_source="topic"), ("front/", "left/")
+    assert pose_sources(FakeNode(), Config(), cameras) == [None, None]
+    assert pose_sources(FakeNode(), Config(pose_source="topic"), [""]) == [None]
+    front, left = pose_sources(FakeNode(), Config(target_frame="map"), cameras)
+    assert isinstance(front, TfSource) and front is left  # tf is listened to once
+    front, left = pose_sources(FakeNode(), topic, cameras)
+    assert isinstance(front, TopicSource) and front is not left

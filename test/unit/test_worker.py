@@ -1,4 +1,4 @@
-"""The thinking thread without ROS: whose labels, on which image, and when nothing at all."""
+"""The thinking threads without ROS: whose labels, on which image, and when nothing at all."""
 
 import threading
 import time
@@ -12,7 +12,8 @@ from gem_ros.data import Grounding, Pose, Query, Target
 from gem_ros.errors import DecodeError, GeometryError
 from gem_ros.geometry.tracking import Tracker
 from gem_ros.ros.partners import Partner, Partners, find_partners
-from gem_ros.ros.worker import Asked, Worker
+from gem_ros.ros.views import Asked, Camera, View
+from gem_ros.ros.worker import Worker
 
 RGB = np.zeros((4, 6, 3), np.uint8)
 
@@ -31,14 +32,18 @@ class Grounder:
     def __init__(self):
         self.gate, self.entered = threading.Event(), threading.Event()
         self.gate.set()
-        self.encoded, self.grounded = 0, []
+        self.batches, self.grounded = [], []
         self.point, self.problems = None, ()
 
-    def encode_image(self, rgb, *, config):
+    @property
+    def encoded(self):
+        return sum(self.batches)
+
+    def encode_images(self, images, *, config):
         self.entered.set()
         assert self.gate.wait(5)
-        self.encoded += 1
-        return "features"
+        self.batches.append(len(images))
+        return ["features"] * len(images)
 
     def ground(self, features, queries, **known):
         self.grounded.append([query.text for query in queries])
@@ -97,8 +102,8 @@ class Eyes:
     def __init__(self):
         self.pose = GeometryError("pose: expected one, got none")
 
-    def read(self, message):
-        return RGB
+    def read(self, message, arrival):
+        return View(RGB, message.header.stamp.nanosec, message.header.frame_id, arrival)
 
     def find_partners(self, view):
         return Partners()
@@ -112,14 +117,15 @@ class Eyes:
 @pytest.fixture
 def room():
     ears, grounder, eyes = Ears(), Grounder(), Eyes()
-    worker = Worker(grounder, asked(1, "ball"), outputs=ears, observer=ears, inputs=eyes, tracker=Tracker())
+    cameras = [Camera("", eyes, ears, ears, Tracker())]
+    worker = Worker(grounder, asked(1, "ball"), cameras, ears.announce)
     yield SimpleNamespace(worker=worker, ears=ears, grounder=grounder, eyes=eyes)
     grounder.gate.set()
     worker.stop()
 
 
 def test_an_image_is_answered_for_what_is_asked(room):
-    room.worker.put(message(7))
+    room.worker.put("", message(7))
     room.ears.wait((7, 1, ["ball"]))
     assert room.ears.said[0] == ("asked", 1)
 
@@ -133,7 +139,7 @@ def test_the_queries_are_told_again_when_what_is_said_of_them_changes(room):
 
 def test_a_question_that_comes_during_inference_is_the_one_answered(room):
     room.grounder.gate.clear()
-    room.worker.put(message(7))
+    room.worker.put("", message(7))
     assert room.grounder.entered.wait(5)
     room.worker.ask(asked(2, "door"))
     room.grounder.gate.set()
@@ -150,13 +156,13 @@ def test_a_result_for_older_queries_is_never_published_after_the_new_ones_are_to
         return encode(view, grounding, state, latency)
 
     room.ears.encode = ask_meanwhile
-    room.worker.put(message(7))
+    room.worker.put("", message(7))
     room.ears.wait((7, 2, ["door"]))
     assert (7, 1, ["ball"]) not in room.ears.said
 
 
 def test_a_new_question_needs_no_second_look(room):
-    room.worker.put(message(7))
+    room.worker.put("", message(7))
     room.ears.wait((7, 1, ["ball"]))
     room.worker.ask(asked(2, "door"))
     room.ears.wait((7, 2, ["door"]))
@@ -165,7 +171,7 @@ def test_a_new_question_needs_no_second_look(room):
 
 def test_nothing_is_done_for_nobody_but_a_question_finds_the_newest_image(room):
     room.ears.listening = False
-    room.worker.put(message(7))
+    room.worker.put("", message(7))
     time.sleep(0.1)
     assert room.grounder.encoded == 0
     room.ears.listening = True
@@ -175,7 +181,7 @@ def test_nothing_is_done_for_nobody_but_a_question_finds_the_newest_image(room):
 
 def test_without_queries_there_is_an_answer_but_no_inference(room):
     room.worker.ask(asked(2))
-    room.worker.put(message(7))
+    room.worker.put("", message(7))
     room.ears.wait((7, 2, []))
     assert room.grounder.encoded == 0
     room.worker.ask(asked(3, "door"))
@@ -183,27 +189,115 @@ def test_without_queries_there_is_an_answer_but_no_inference(room):
 
 
 def test_what_cannot_be_read_is_told_and_the_thread_goes_on(room):
-    def broken(message):
+    def broken(message, arrival):
         raise DecodeError("image: expected something else")
 
     room.eyes.read = broken
-    room.worker.put(message(7))
+    room.worker.put("", message(7))
     with room.ears.changed:
         assert room.ears.changed.wait_for(lambda: room.ears.problems, 5)
     assert room.ears.problems == ["image: expected something else"]
     del room.eyes.read
-    room.worker.put(message(8))
+    room.worker.put("", message(8))
     room.ears.wait((8, 1, ["ball"]))
 
 
 def test_paused_it_takes_no_images_and_answers_nothing(room):
-    room.worker.put(message(7))
+    room.worker.put("", message(7))
     room.ears.wait((7, 1, ["ball"]))
     room.worker.enabled = False
-    room.worker.put(message(8))
+    room.worker.put("", message(8))
     room.worker.ask(asked(2, "door"))
     time.sleep(0.1)
     assert room.ears.said == [("asked", 1), (7, 1, ["ball"]), ("asked", 2)]
+
+
+def test_a_question_that_comes_during_inference_is_answered_at_once_on_the_image_before(room):
+    room.worker.put("", message(7))
+    room.ears.wait((7, 1, ["ball"]))
+    room.grounder.gate.clear()
+    room.grounder.entered.clear()
+    room.worker.put("", message(8))
+    assert room.grounder.entered.wait(5)
+    room.worker.ask(asked(2, "door"))
+    room.ears.wait((7, 2, ["door"]))
+    room.grounder.gate.set()
+    room.ears.wait((8, 2, ["door"]))
+
+
+def test_every_image_that_was_looked_at_is_answered_although_answering_is_slower(room):
+    encode, answering = room.ears.encode, threading.Event()
+
+    def slowly(*what):
+        assert answering.wait(5)
+        return encode(*what)
+
+    room.ears.encode = slowly
+    for stamp in (7, 8, 9):
+        room.grounder.entered.clear()
+        room.worker.put("", message(stamp))
+        assert room.grounder.entered.wait(5)
+    answering.set()
+    for stamp in (7, 8, 9):
+        room.ears.wait((stamp, 1, ["ball"]))
+
+
+@pytest.fixture
+def two():
+    """Two cameras and one model."""
+    grounder, cameras = Grounder(), {name: (Ears(), Eyes()) for name in ("front", "left")}
+    seats = [Camera(name, eyes, ears, ears, Tracker()) for name, (ears, eyes) in cameras.items()]
+    told = Ears()
+    worker = Worker(grounder, asked(1, "ball"), seats, told.announce)
+    front, left = (SimpleNamespace(ears=ears, eyes=eyes) for ears, eyes in cameras.values())
+    yield SimpleNamespace(worker=worker, grounder=grounder, front=front, left=left, told=told)
+    grounder.gate.set()
+    worker.stop()
+
+
+def occupy(two):
+    """Let the model look at an image of the front camera until its gate is opened."""
+    two.grounder.gate.clear()
+    two.worker.put("front", message(1))
+    assert two.grounder.entered.wait(5)
+
+
+def test_images_that_wait_together_are_one_pass_and_no_camera_starves(two):
+    occupy(two)
+    two.worker.put("left", message(5))
+    for stamp in range(10, 20):
+        two.worker.put("front", message(stamp))
+    two.grounder.gate.set()
+    two.left.ears.wait((5, 1, ["ball"]))
+    two.front.ears.wait((19, 1, ["ball"]))
+    assert two.grounder.batches == [1, 2] and two.worker.dropped == {"front": 9, "left": 0}
+    assert two.told.said == [("asked", 1)]
+
+
+def test_what_one_camera_sends_is_not_the_others_problem(two):
+    def broken(message, arrival):
+        raise DecodeError("image: expected something else")
+
+    two.left.eyes.read = broken
+    occupy(two)
+    two.worker.put("left", message(5))
+    two.worker.put("front", message(6))
+    two.grounder.gate.set()
+    two.front.ears.wait((6, 1, ["ball"]))
+    assert (two.left.ears.problems, two.front.ears.problems) == (["image: expected something else"], [])
+
+
+def test_a_question_is_answered_for_every_camera_and_each_has_its_own_tracks(two):
+    two.grounder.point = np.array([0.0, 0.0, 2.0])
+    two.worker.put("front", message(7))
+    two.worker.put("left", message(8))
+    two.front.ears.wait((7, 1, ["ball"]))
+    two.left.ears.wait((8, 1, ["ball"]))
+    two.worker.ask(asked(2, "door"))
+    two.front.ears.wait((7, 2, ["door"]))
+    two.left.ears.wait((8, 2, ["door"]))
+    ids = [[each.targets[0].track.id for each in side.ears.groundings] for side in (two.front, two.left)]
+    assert ids == [[1, 2], [1, 2]]
 
 
 def answers(room, stamp, epoch, *texts):
@@ -217,7 +311,7 @@ def test_in_a_target_frame_points_are_placed_by_the_pose_at_the_image(room):
     matrix = np.array([[0, 0, 1, 5], [-1, 0, 0, 6], [0, -1, 0, 7], [0, 0, 0, 1.0]])
     room.eyes.pose = Pose("map", matrix)
     room.worker.ask(asked(2, "ball", target_frame="map"))
-    room.worker.put(message(7))
+    room.worker.put("", message(7))
     target = answers(room, 7, 2, "ball")[0]
     assert target.point.tolist() == [7, 6, 7] and target.reason == "ok"
 
@@ -225,14 +319,14 @@ def test_in_a_target_frame_points_are_placed_by_the_pose_at_the_image(room):
 def test_without_a_pose_there_is_a_2d_answer_and_the_reason(room):
     room.grounder.point = np.array([0.0, 0.0, 2.0])
     room.worker.ask(asked(2, "ball", target_frame="map"))
-    room.worker.put(message(7))
+    room.worker.put("", message(7))
     target = answers(room, 7, 2, "ball")[0]
     assert (target.found, target.point, target.reason) == (True, None, "no_transform")
     assert room.ears.problems == ["pose: expected one, got none"]
 
 
 def test_without_a_target_frame_or_a_point_no_pose_is_asked_for(room):
-    room.worker.put(message(7))
+    room.worker.put("", message(7))
     room.worker.ask(asked(2, "ball", target_frame="map"))
     answers(room, 7, 2, "ball")
     room.grounder.point = np.array([0.0, 0.0, 2.0])
@@ -247,14 +341,14 @@ def test_the_same_thing_keeps_its_id_until_the_question_changes(room):
     for stamp, epoch in ((7, 1), (8, 1), (9, 2)):
         if epoch == 2:
             room.worker.ask(asked(2, "ball"))
-        room.worker.put(message(stamp))
+        room.worker.put("", message(stamp))
         ids.append(answers(room, stamp, epoch, "ball")[0].track.id)
     assert ids[0] == ids[1] != ids[2]
 
 
 def test_what_could_not_be_used_is_told(room):
     room.grounder.problems = ("depth: expected 6x4, got 5x4",)
-    room.worker.put(message(7))
+    room.worker.put("", message(7))
     answers(room, 7, 1, "ball")
     assert room.ears.problems == ["depth: expected 6x4, got 5x4"]
 

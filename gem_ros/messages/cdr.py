@@ -1,0 +1,74 @@
+"""sensor_msgs/Image as it comes over the wire, its pixels a view: rclpy copies them twice more to make a message."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from gem_ros.errors import DecodeError
+
+# The first two of the four bytes before a message in CDR (DDSI-RTPS, 10.2): its byte order.
+ORDERS = {b"\x00\x00": ">", b"\x00\x01": "<"}
+START = 4
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """builtin_interfaces/Time."""
+
+    sec: int
+    nanosec: int
+
+
+@dataclass(frozen=True)
+class Header:
+    """std_msgs/Header."""
+
+    stamp: Stamp
+    frame_id: str
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """As much of sensor_msgs/Image as :mod:`gem_ros.messages.decode` reads; ``data`` is a view."""
+
+    header: Header
+    height: int
+    width: int
+    encoding: str
+    is_bigendian: int
+    step: int
+    data: memoryview
+
+
+def image(data: bytes) -> Image:
+    """A serialized sensor_msgs/Image without a copy; :class:`DecodeError` where it is none."""
+    order = ORDERS.get(data[:2])
+    if order is None:
+        raise DecodeError(f"image: expected a message in CDR, got one that starts with {data[:2].hex() or 'nothing'}")
+    try:
+        sec, nanosec = struct.unpack_from(f"{order}iI", data, START)
+        frame_id, at = _text(data, START + 8, order)
+        height, width = struct.unpack_from(f"{order}II", data, at := _aligned(at))
+        encoding, at = _text(data, at + 8, order)
+        step, length = struct.unpack_from(f"{order}II", data, at_step := _aligned(at + 1))
+        pixels = memoryview(data)[at_step + 8 : at_step + 8 + length]
+        if len(pixels) < length:
+            raise DecodeError(f"image: expected {length} bytes of pixels, got {len(pixels)}")
+        return Image(Header(Stamp(sec, nanosec), frame_id), height, width, encoding, data[at], step, pixels)
+    except (struct.error, IndexError, UnicodeDecodeError) as error:
+        raise DecodeError(f"image: expected a whole sensor_msgs/Image, got {len(data)} bytes ({error})") from error
+
+
+def _text(data: bytes, at: int, order: str) -> tuple[str, int]:
+    """A string (its length counts the final 0), and where it ends."""
+    (length,) = struct.unpack_from(f"{order}I", data, at := _aligned(at))
+    end = at + 4 + length
+    if end > len(data):
+        raise IndexError(f"a text of {length} bytes")
+    return data[at + 4 : max(end - 1, at + 4)].decode(), end
+
+
+def _aligned(at: int) -> int:
+    """The next multiple of 4, counted from :data:`START`, itself one."""
+    return (at + 3) & ~3

@@ -1,0 +1,74 @@
+"""Images as they come over the wire: the same as deserialized, and hostile bytes are refused in one line."""
+
+import numpy as np
+import pytest
+from rosbags.typesys import Stores, get_typestore
+
+from gem_ros.errors import DecodeError
+from gem_ros.messages import cdr, decode
+
+STORE = get_typestore(Stores.ROS2_HUMBLE)
+NAME = "sensor_msgs/msg/Image"
+
+
+def serialized(pixels, encoding="rgb8", frame="camera", little=True):
+    stamp = STORE.types["builtin_interfaces/msg/Time"](sec=12, nanosec=345)
+    header = STORE.types["std_msgs/msg/Header"](stamp=stamp, frame_id=frame)
+    height, width = pixels.shape[:2]
+    data = pixels.reshape(-1).view(np.uint8)
+    image = STORE.types[NAME](header, height, width, encoding, 0, pixels.nbytes // height, data)
+    return bytes(STORE.serialize_cdr(image, NAME, little_endian=little))
+
+
+PIXELS = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+
+
+@pytest.mark.parametrize("little", [True, False])
+@pytest.mark.parametrize("frame", ["", "c", "ca", "cam", "came", "caméra"])
+@pytest.mark.parametrize("encoding", ["rgb8", "8UC3"])
+def test_every_field_is_read_whatever_the_padding_and_the_byte_order(frame, encoding, little):
+    image = cdr.image(serialized(PIXELS, encoding, frame, little))
+    assert (image.header.stamp.sec, image.header.stamp.nanosec, image.header.frame_id) == (12, 345, frame)
+    assert (image.height, image.width, image.encoding, image.is_bigendian, image.step) == (2, 3, encoding, 0, 9)
+    assert decode.stamp_ns(image.header.stamp) == 12_000_000_345
+    assert bytes(image.data) == PIXELS.tobytes()
+
+
+def test_pixels_are_a_view():
+    data = serialized(PIXELS)
+    rgb = decode.image(cdr.image(data))
+    assert (rgb == PIXELS).all() and np.shares_memory(rgb, np.frombuffer(data, np.uint8))
+
+
+def test_depth_is_read_the_same_way():
+    depth = np.array([[0, 1500, 65535]], np.uint16)
+    metres = decode.depth(cdr.image(serialized(depth, "16UC1")))
+    np.testing.assert_allclose(metres, [[np.nan, 1.5, 65.535]])
+
+
+def test_every_truncation_is_refused_in_one_line():
+    data = serialized(PIXELS)
+    for length in range(len(data)):
+        with pytest.raises(DecodeError) as raised:
+            cdr.image(data[:length])
+        assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [(0, b"\x00\x07"), (12, b"\xff\xff\xff\xff"), (12, b"\x00\x00\x00\x00"), (16, b"\xff\xfe")],
+    ids=["XCDR2", "a text without end", "a text without its 0", "not UTF-8"],
+)
+def test_lies_are_refused(at, value):
+    data = bytearray(serialized(PIXELS))
+    data[at : at + len(value)] = value
+    with pytest.raises(DecodeError):
+        decode.image(cdr.image(bytes(data)))
+
+
+def test_lengths_beyond_the_end_are_refused():
+    data = bytearray(serialized(PIXELS))
+    start = len(data) - PIXELS.nbytes - 4
+    data[start : start + 4] = b"\xff\xff\xff\xff"
+    with pytest.raises(DecodeError, match="4294967295 bytes of pixels"):
+        cdr.image(bytes(data))
