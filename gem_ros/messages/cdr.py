@@ -1,4 +1,4 @@
-"""sensor_msgs/Image as it comes over the wire, its pixels a view: rclpy copies them twice more to make a message."""
+"""sensor_msgs/Image as it goes over the wire: rclpy copies the pixels three times between that and an array."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from gem_ros.errors import DecodeError
 
 # The first two of the four bytes before a message in CDR (DDSI-RTPS, 10.2): its byte order.
 ORDERS = {b"\x00\x00": ">", b"\x00\x01": "<"}
-START = 4
+LITTLE = b"\x00\x01\x00\x00"
+START = len(LITTLE)
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,23 @@ def image(data: bytes) -> Image:
         return Image(Header(Stamp(sec, nanosec), frame_id), height, width, encoding, data[at], step, pixels)
     except (struct.error, IndexError, UnicodeDecodeError) as error:
         raise DecodeError(f"image: expected a whole sensor_msgs/Image, got {len(data)} bytes ({error})") from error
+
+
+def serialize_image(stamp_ns: int, frame_id: str, size: tuple[int, int], encoding: str, pixels: memoryview) -> bytes:
+    """A sensor_msgs/Image of (H, W), its ``pixels`` bytes, little-endian, rows without padding."""
+    height, width = size
+    start = _padded(LITTLE + struct.pack("<iI", *divmod(stamp_ns, 1_000_000_000)) + _counted(frame_id))
+    start += struct.pack("<II", height, width) + _counted(encoding) + b"\0"  # is_bigendian
+    return b"".join((_padded(start), struct.pack("<II", len(pixels) // max(height, 1), len(pixels)), pixels))
+
+
+def _counted(text: str) -> bytes:
+    encoded = text.encode() + b"\0"
+    return struct.pack("<I", len(encoded)) + encoded
+
+
+def _padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 4)
 
 
 def _text(data: bytes, at: int, order: str) -> tuple[str, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import signal
 import sys
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from gem_ros.pipeline import Grounder
 
 POLL = 0.2  # s between looks at signals
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+LARGEST, KEPT = 32 << 20, 256 << 20  # bytes: glibc's limit for the one, a few dozen images for the other
 
 
 def main(args: list[str] | None = None, load: Callable[[Config], Grounder] | None = None) -> int:
@@ -24,6 +28,7 @@ def main(args: list[str] | None = None, load: Callable[[Config], Grounder] | Non
     ``load`` replaces what makes the grounder.
     """
     os.environ.update(dds_environment())
+    _keep_freed_memory()
     try:
         import rclpy
     except ImportError as error:
@@ -71,6 +76,14 @@ def _spin(load: Callable[[Config], Grounder] | None) -> int:
         executor.remove_node(node)
         node.destroy_node()
         executor.shutdown()
+
+
+def _keep_freed_memory() -> None:
+    """Let malloc keep what is freed: each image needs such buffers again, and new pages cost more than copying."""
+    with contextlib.suppress(OSError, AttributeError):  # another libc than glibc
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_THRESHOLD, LARGEST)
+        libc.mallopt(M_TRIM_THRESHOLD, KEPT)
 
 
 def _interrupt(number: int, frame: Any) -> None:

@@ -9,9 +9,12 @@ from functools import cache, partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from rclpy.lifecycle import LifecycleNode
 
 from gem_ros.data import Grounding
+from gem_ros.messages import cdr
+from gem_ros.messages.build import stamp_of
 from gem_ros.messages.encode import Encoder
 from gem_ros.ros.goals import Goals, listeners
 from gem_ros.ros.qos import LATCHED, NO_PUBLISHER_EVENTS, OUTPUT
@@ -47,6 +50,18 @@ def offered() -> dict[str, str]:
     return {name: kind for name, kind in TOPICS.items() if there or not kind.startswith(EXTRA)}
 
 
+class WireEncoder(Encoder):
+    """Makes rclpy's messages, and pictures serialized already: publishers take both."""
+
+    def image(self, header: Any, pixels: npt.NDArray[Any], encoding: str) -> bytes:
+        """Serialized sensor_msgs/Image of (H, W) or (H, W, C) pixels."""
+        pixels = np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("<"))
+        size = pixels.shape[0], pixels.shape[1]
+        return cdr.serialize_image(
+            stamp_of(header), header.frame_id, size, encoding, pixels.reshape(-1).view(np.uint8).data
+        )
+
+
 class Announcement:
     """The topic ``~/queries``, of all cameras together."""
 
@@ -69,7 +84,7 @@ class Outputs:
 
     def __init__(self, node: LifecycleNode, complain: Callable[[str], None], prefix: str = "") -> None:
         self._node, self._complain = node, complain
-        self._encoder = Encoder(message_class)
+        self._encoder = WireEncoder(message_class)
         self._goals = Goals()
         create = partial(node.create_lifecycle_publisher, qos_profile=OUTPUT, **NO_PUBLISHER_EVENTS)
         self.publishers = {name: create(message_class(kind), f"~/{prefix}{name}") for name, kind in offered().items()}

@@ -46,6 +46,16 @@ def test_depth_is_read_the_same_way():
     np.testing.assert_allclose(metres, [[np.nan, 1.5, 65.535]])
 
 
+@pytest.mark.parametrize("frame", ["", "c", "ca", "cam", "came", "caméra"])
+@pytest.mark.parametrize("encoding", ["rgb8", "8UC3"])
+def test_what_is_serialized_here_is_what_others_serialize(frame, encoding):
+    made = cdr.serialize_image(12_000_000_345, frame, (2, 3), encoding, PIXELS.reshape(-1).data)
+    assert made == serialized(PIXELS, encoding, frame)[: len(made)]
+    image = STORE.deserialize_cdr(made, NAME)
+    assert (image.encoding, image.step, image.header.frame_id) == (encoding, 9, frame)
+    assert (image.data.reshape(PIXELS.shape) == PIXELS).all()
+
+
 def test_every_truncation_is_refused_in_one_line():
     data = serialized(PIXELS)
     for length in range(len(data)):
