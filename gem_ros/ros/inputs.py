@@ -57,7 +57,9 @@ class Inputs:
         self._info = Stream(
             CameraInfo, f"{prefix}camera_info", _as_is, partial(decode.camera_info, rectified=rectified)
         )
-        self.subscriptions: list[Any] = []
+        by_topic = bool(config.target_frame) and config.pose_source == "topic"
+        self.reliable = [node.resolve_topic_name(f"{prefix}camera_pose")] if by_topic else []  # topics, not best effort
+        self._subscriptions: list[Any] = []
         self._partners: tuple[Partner, Partner] | None = None
 
     def open(self, put: Callable[[Any], None]) -> None:
@@ -69,9 +71,9 @@ class Inputs:
 
     def close(self) -> None:
         """Unsubscribe and forget; nobody waits for a partner any more."""
-        for subscription in self.subscriptions:
+        for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
-        self.subscriptions.clear()
+        self._subscriptions.clear()
         for partner in self._partners or ():
             partner.close()
         if self._pose:
@@ -114,7 +116,9 @@ class Inputs:
     def _subscribe(self, stream: Stream, callback: Callable[[Any], None]) -> None:
         raw = stream.kind is Image  # as bytes, without rclpy's copies
         create = self._node.create_subscription
-        self.subscriptions.append(create(stream.kind, stream.topic, callback, INPUT, raw=raw, **NO_SUBSCRIPTION_EVENTS))
+        self._subscriptions.append(
+            create(stream.kind, stream.topic, callback, INPUT, raw=raw, **NO_SUBSCRIPTION_EVENTS)
+        )
 
     def _transport(self, base: str, name: str) -> str:
         """As image_transport does: remapping ``image`` remaps ``image/compressed`` with it."""

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gem_ros.errors import GemError
+from gem_ros.config import Config, replace
+from gem_ros.core.degradation import Degradation
+from gem_ros.errors import GemError, OutOfMemoryError
 from gem_ros.ros.mailbox import Work
 from gem_ros.ros.views import Asked, Camera, View
 
@@ -33,10 +35,11 @@ class Looker:
     def __init__(self, grounder: Grounder, cameras: Iterable[Camera]) -> None:
         self._grounder = grounder
         self._eyes = {camera.name: Eye(camera) for camera in cameras}
+        self._degradation = Degradation()
 
     def look(self, works: Sequence[Work[Any]], asked: Asked) -> Iterator[Seen]:
         """Views to answer on, of all the cameras in ``works``; what fails is that camera's problem alone."""
-        seen = []
+        seen: list[Seen] = []
         for work in works:
             eye = self._eyes[work.camera]
             try:
@@ -44,11 +47,33 @@ class Looker:
                     seen.append((eye, view, work.since))
             except GemError as error:
                 eye.camera.observer.problem(str(error))
-        if seen and asked.queries:
-            features = self._grounder.encode_images([view.rgb for _, view, _ in seen], config=asked.config)
-            for (_, view, _), each in zip(seen, features, strict=True):
-                view.features = each
-        yield from seen
+        if not asked.queries:
+            yield from seen
+        while asked.queries and seen:
+            most = self._degradation.batch
+            now, seen = seen[:most], seen[most:]
+            if self._encode(now, asked.config):
+                yield from now
+
+    def _encode(self, seen: Sequence[Seen], config: Config) -> bool:
+        """Whether memory sufficed for one pass; if not, its images are skipped and the next pass is smaller."""
+        wanted = self._grounder.image_size(config)
+        if self._degradation.degraded:
+            config = replace(config, {"image_size": self._degradation.image_size(wanted)})
+        try:
+            features = self._grounder.encode_images([view.rgb for _, view, _ in seen], config=config)
+        except OutOfMemoryError:
+            self._tell(seen, self._degradation.step_down(len(seen), wanted))
+            return False
+        for (_, view, _), each in zip(seen, features, strict=True):
+            view.features = each
+        if line := self._degradation.good(wanted, len(seen)):
+            self._tell(seen, line)
+        return True
+
+    def _tell(self, seen: Sequence[Seen], line: str) -> None:
+        for eye, _, _ in seen:
+            eye.camera.observer.problem(line)
 
 
 def _view(eye: Eye, work: Work[Any], asked: Asked) -> View | None:

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock
@@ -18,16 +18,14 @@ from std_srvs.srv import SetBool, Trigger
 
 from gem_ros.config import Config
 from gem_ros.errors import GemError
-from gem_ros.geometry.tracking import Tracker
 from gem_ros.models import BUNDLED
 from gem_ros.queries import format_query, parse_queries
 from gem_ros.ros import parameters
-from gem_ros.ros.diagnostics import Health, State, diagnostic_status
-from gem_ros.ros.inputs import Inputs
-from gem_ros.ros.outputs import Announcement, Outputs
-from gem_ros.ros.poses import pose_sources
+from gem_ros.ros.cameras import Seat, make_seats
+from gem_ros.ros.diagnostics import State, diagnostic_status
+from gem_ros.ros.outputs import Announcement
 from gem_ros.ros.qos import NO_PUBLISHER_EVENTS, NO_SUBSCRIPTION_EVENTS, mismatches
-from gem_ros.ros.views import Asked, Camera
+from gem_ros.ros.views import Asked
 from gem_ros.ros.worker import Worker
 
 if TYPE_CHECKING:
@@ -46,15 +44,6 @@ def load_grounder(config: Config) -> Grounder:
     return grounder
 
 
-class Seat(NamedTuple):
-    """A camera and, by their own types, the parts that the node itself deals with."""
-
-    camera: Camera
-    inputs: Inputs
-    outputs: Outputs
-    health: Health
-
-
 class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped here
     """Subscribes, asks, publishes; ``load`` makes the grounder when the node is configured.
 
@@ -71,7 +60,7 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
         self._grounder: Grounder | None = None
         self._dropped, self._enabled, self._failure = Counter[str](), True, ""
         self._announcement = Announcement(self)
-        self._seats = self._make_cameras(config)
+        self._seats = make_seats(self, config)
         self.add_pre_set_parameters_callback(parameters.coerced)
         self.add_on_set_parameters_callback(lambda changes: parameters.verdict(self._asked.config, changes))
         self.add_post_set_parameters_callback(self._on_parameters)
@@ -83,19 +72,6 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
         wall = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0, self._publish_diagnostics, clock=wall)
         self._start = self.create_timer(0.0, self._autostart, clock=wall) if config.autostart else None
-
-    def _make_cameras(self, config: Config) -> list[Seat]:
-        names = config.cameras or ("",)
-        prefixes = [f"{name}/" if name else "" for name in names]
-        seats = []
-        for name, prefix, pose in zip(names, prefixes, pose_sources(self, config, prefixes), strict=True):
-            health = Health(partial(self._warn, f"{name}: " if name else ""))
-            inputs, outputs = Inputs(self, config, health, prefix, pose), Outputs(self, health.problem, prefix)
-            seats.append(Seat(Camera(name, inputs, outputs, health, Tracker()), inputs, outputs, health))
-        return seats
-
-    def _warn(self, whose: str, line: str) -> None:
-        self.get_logger().warning(f"{whose}{line}")
 
     # Lifecycle
 
@@ -124,7 +100,7 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
             self._worker = Worker(self._grounder, self._asked, cameras, self._announcement.announce)
             self._worker.enabled = self._enabled
             for seat in self._seats:
-                seat.inputs.open(partial(self._worker.put, seat.camera.name))
+                seat.inputs.open(partial(self._worker.put, seat.name))
         return done
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -233,11 +209,12 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
         self._diagnostics.publish(array)
 
     def _status(self, seat: Seat) -> DiagnosticStatus:
-        shared = ([self._announcement.publisher], [self._query]) if seat is self._seats[0] else ([], [])
-        publishers = [*seat.outputs.publishers.values(), *shared[0]]
-        for line in mismatches(self, publishers, [*seat.inputs.subscriptions, *shared[1]]):
+        first = seat is self._seats[0]  # tells what concerns all
+        publishers = [*seat.outputs.publishers.values(), *([self._announcement.publisher] if first else [])]
+        subscribed = [*seat.inputs.reliable, *([self._query.topic_name] if first else [])]
+        for line in mismatches(self, publishers, subscribed):
             seat.health.problem(line)
-        now, name = time.monotonic(), seat.camera.name
+        now, name = time.monotonic(), seat.name
         state = seat.health.state(now) if self._enabled else State(DiagnosticStatus.OK, "paused")
         dropped = self._dropped[name] + (self._worker.dropped[name] if self._worker else 0)
         values = seat.health.values(now) | {"dropped": str(dropped)} | self._common_values()

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import product
 from typing import Any
 
-from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check_compatible
+
+try:
+    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
 
 INPUT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)  # takes from every publisher, the newest
 OUTPUT = QoSProfile(depth=1)
@@ -18,23 +23,32 @@ NO_PUBLISHER_EVENTS = {"event_callbacks": PublisherEventCallbacks(use_default_ca
 NO_SUBSCRIPTION_EVENTS = {"event_callbacks": SubscriptionEventCallbacks(use_default_callbacks=False)}
 
 
-def mismatches(node: Node, publishers: Iterable[Any], subscriptions: Iterable[Any]) -> Iterator[str]:
-    """A line for each other side that gets or gives nothing: the topic, the policy, both sides."""
+def mismatches(node: Node, publishers: Iterable[Any], subscribed: Iterable[str]) -> Iterator[str]:
+    """A line for each other side that gets or gives nothing: the topic, the policy, both sides.
+
+    ``subscribed`` are names of topics that this node takes reliably; :data:`INPUT` takes from everybody.
+    """
     for own in publishers:
-        topic = own.topic_name
-        if node.count_subscribers(topic) != own.get_subscription_count():
-            for other in node.get_subscriptions_info_by_topic(topic):
-                yield from _line(topic, "subscriber", other, own.qos_profile, other.qos_profile)
-    for own in subscriptions:
-        topic = own.topic_name
-        if node.count_publishers(topic) != own.get_publisher_count():
-            for other in node.get_publishers_info_by_topic(topic):
-                yield from _line(topic, "publisher", other, other.qos_profile, own.qos_profile)
+        if node.count_subscribers(own.topic_name) != own.get_subscription_count():
+            yield from _lines(node, own.topic_name, "subscriber")
+    for topic in subscribed:
+        yield from _lines(node, topic, "publisher")
 
 
-def _line(topic: str, role: str, other: Any, offered: QoSProfile, requested: QoSProfile) -> Iterator[str]:
-    compatibility, reason = qos_check_compatible(offered, requested)
-    if compatibility == QoSCompatibility.ERROR:
-        name = f"{other.node_namespace.rstrip('/')}/{other.node_name}"
-        why = reason.replace("ERROR: ", "").strip(" ;")
-        yield f"{topic}: expected a {role} of compatible quality of service, got {name} ({why}); change it there"
+def _lines(node: Node, topic: str, other: str) -> Iterator[str]:
+    """What does not fit between this node and each ``other`` (publisher or subscriber) of ``topic``.
+
+    This node's profile is taken from the graph, too: rclpy's own leaves open what there is spelt out.
+    """
+    ends = node.get_publishers_info_by_topic(topic), node.get_subscriptions_info_by_topic(topic)
+    for publisher, subscriber in product(*ends):
+        here, there = (publisher, subscriber) if other == "subscriber" else (subscriber, publisher)
+        if (here.node_namespace, here.node_name) != (node.get_namespace(), node.get_name()):
+            continue
+        compatibility, reason = qos_check_compatible(publisher.qos_profile, subscriber.qos_profile)
+        if compatibility == QoSCompatibility.ERROR:
+            name, why = (
+                f"{there.node_namespace.rstrip('/')}/{there.node_name}",
+                reason.replace("ERROR: ", "").strip(" ;"),
+            )
+            yield f"{topic}: expected a {other} of compatible quality of service, got {name} ({why}); change it there"

@@ -24,6 +24,9 @@ class StubGrounder:
     status = {"precision": "none"}  # noqa: RUF012
     text = Text()
 
+    def image_size(self, config=None):
+        return 64
+
     def encode_images(self, images, *, config=None):
         time.sleep(0.1 if "slow" in config.queries else 0.01)
         return [PatchFeatures(rgb[::16, ::16], rgb.shape[:2]) for rgb in images]

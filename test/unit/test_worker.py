@@ -9,7 +9,7 @@ import pytest
 
 from gem_ros.config import Config
 from gem_ros.data import Grounding, Pose, Query, Target
-from gem_ros.errors import DecodeError, GeometryError
+from gem_ros.errors import DecodeError, GeometryError, OutOfMemoryError
 from gem_ros.geometry.tracking import Tracker
 from gem_ros.ros.partners import Partner, Partners, find_partners
 from gem_ros.ros.views import Asked, Camera, View
@@ -32,8 +32,11 @@ class Grounder:
     def __init__(self):
         self.gate, self.entered = threading.Event(), threading.Event()
         self.gate.set()
-        self.batches, self.grounded = [], []
+        self.batches, self.grounded, self.room = [], [], 10**9
         self.point, self.problems = None, ()
+
+    def image_size(self, config):
+        return config.image_size or 448
 
     @property
     def encoded(self):
@@ -43,6 +46,8 @@ class Grounder:
         self.entered.set()
         assert self.gate.wait(5)
         self.batches.append(len(images))
+        if len(images) * (config.image_size or 448) > self.room:
+            raise OutOfMemoryError("out of memory")
         return ["features"] * len(images)
 
     def ground(self, features, queries, **known):
@@ -258,6 +263,7 @@ def two():
 def occupy(two):
     """Let the model look at an image of the front camera until its gate is opened."""
     two.grounder.gate.clear()
+    two.grounder.entered.clear()
     two.worker.put("front", message(1))
     assert two.grounder.entered.wait(5)
 
@@ -285,6 +291,38 @@ def test_what_one_camera_sends_is_not_the_others_problem(two):
     two.grounder.gate.set()
     two.front.ears.wait((6, 1, ["ball"]))
     assert (two.left.ears.problems, two.front.ears.problems) == (["image: expected something else"], [])
+
+
+def test_where_memory_runs_out_images_are_skipped_and_the_next_pass_is_smaller(two):
+    two.grounder.room = 448  # one image
+    occupy(two)
+    two.worker.put("left", message(5))
+    two.worker.put("front", message(6))
+    two.grounder.gate.set()
+    for side in (two.front, two.left):
+        with side.ears.changed:
+            assert side.ears.changed.wait_for(lambda side=side: side.ears.problems, 5)
+        assert side.ears.problems == [
+            "out of memory with 2 images at 448 px: skipped; going on with at most 1 images in one forward at 448 px"
+        ]
+    occupy(two)
+    two.worker.put("left", message(8))
+    two.worker.put("front", message(9))
+    two.grounder.gate.set()
+    two.left.ears.wait((8, 1, ["ball"]))
+    two.front.ears.wait((9, 1, ["ball"]))
+    assert two.grounder.batches == [1, 2, 1, 1, 1]
+
+
+def test_where_one_image_is_too_much_it_is_looked_at_smaller(room):
+    room.grounder.room = 400
+    room.worker.put("", message(7))
+    with room.ears.changed:
+        assert room.ears.changed.wait_for(lambda: room.ears.problems, 5)
+    assert "going on" in room.ears.problems[0] and "336 px" in room.ears.problems[0]
+    room.worker.put("", message(8))
+    room.ears.wait((8, 1, ["ball"]))
+    assert (7, 1, ["ball"]) not in room.ears.said
 
 
 def test_a_question_is_answered_for_every_camera_and_each_has_its_own_tracks(two):
