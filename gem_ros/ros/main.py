@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gem_ros.config import Config
 from gem_ros.errors import GemError
-from gem_ros.resources import dds_environment
+from gem_ros.resources import dds_environment, share_cores
 
 if TYPE_CHECKING:
     from gem_ros.pipeline import Grounder
@@ -29,6 +29,7 @@ def main(args: list[str] | None = None, load: Callable[[Config], Grounder] | Non
     """
     os.environ.update(dds_environment())
     _keep_freed_memory()
+    share_cores()
     try:
         import rclpy
     except ImportError as error:
