@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from gem_ros.data import Target
 from gem_ros.geometry.filter import Gaussian, distances
@@ -79,6 +78,10 @@ def associate(things: Sequence[Thing], sightings: Sequence[Sighting], reach: Seq
     have a place, in pixels otherwise. Queries share one matrix: pairs across them cost what no match costs, so
     they change nothing.
     """
+    from scipy.optimize import (
+        linear_sum_assignment,  # here: it takes as long to import as all that the node starts with
+    )
+
     costs = np.full((len(things), len(sightings)), UNMATCHED)
     by_point, by_pixel = _comparable(things, sightings, reach)
     for pairs, gate, kind in ((by_point, GATE_POINT, "point"), (by_pixel, GATE_PIXEL, "image")):

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial.transform import Rotation, Slerp
 
 from gem_ros.data import Box, Pose, Target
 from gem_ros.errors import GeometryError
@@ -46,6 +45,8 @@ def pose_at(stamp: int, stamps: Sequence[int], matrices: Sequence[Matrix], slop:
 def interpolate(before: Matrix, after: Matrix, share: float) -> Matrix:
     """The motion at ``share`` in [0, 1] of the way: linear in position, spherical linear in rotation."""
     result = np.eye(4)
+    from scipy.spatial.transform import Rotation, Slerp  # here: slow to import, and only needed with a target_frame
+
     turn = Slerp([0.0, 1.0], Rotation.from_matrix(np.stack([before[:3, :3], after[:3, :3]])))
     result[:3, :3] = turn(share).as_matrix()
     result[:3, 3] = (1 - share) * before[:3, 3] + share * after[:3, 3]

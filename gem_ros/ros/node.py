@@ -44,6 +44,12 @@ def load_grounder(config: Config) -> Grounder:
     return grounder
 
 
+def _import_late() -> None:
+    """What tracking and poses need: seconds, too, and not to be paid for by the first image."""
+    import scipy.optimize
+    import scipy.spatial.transform  # noqa: F401
+
+
 class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped here
     """Subscribes, asks, publishes; ``load`` makes the grounder when the node is configured.
 
@@ -81,6 +87,7 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
         self.get_logger().info(f"loading {config.model} on {config.device}")
         start = time.monotonic()
         try:
+            _import_late()
             self._grounder = self._load(config)
         except (GemError, OSError, RuntimeError) as error:  # RuntimeError: no memory on the GPU
             self._failure = str(error).splitlines()[0]

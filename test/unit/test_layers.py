@@ -146,3 +146,8 @@ def test_starts_without_torch(module):
     heavy = sorted(TORCH | PICTURES | {"mujoco", "rosbags", "rclpy"})
     check = "import gem_ros.cli as cli; cli.build_parser()" if module == "gem_ros.cli" else ""
     run_python(BLOCK.format(blocked=heavy) + f"import {module}\n{check}")
+
+
+def test_the_node_is_in_the_graph_before_torch_and_scipy_are_imported():
+    pytest.importorskip("rclpy", reason="needs ROS 2 (pip install gem_ros[ros])")
+    run_python(BLOCK.format(blocked=sorted({*TORCH, "scipy"})) + "import gem_ros.ros.main, gem_ros.ros.node")
