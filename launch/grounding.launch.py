@@ -1,5 +1,7 @@
 """The grounding node on a camera's topics: ros2 launch gem_ros grounding.launch.py image:=/camera/color/image_raw"""
 
+from typing import Any
+
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
@@ -14,6 +16,7 @@ ARGUMENTS = {
     "camera_info": ("camera_info", "the colour camera's sensor_msgs/CameraInfo"),
     "depth": ("depth", "depth image topic, registered to the colour image"),
     "camera_pose": ("camera_pose", "pose of the camera's optical frame, for pose_source:=topic"),
+    "cameras": ("", "names like front,left: the topics above and the outputs are below each of them"),
     "query": ("query", "std_msgs/String: what to look for, several separated by ';'"),
     "params_file": (str(resource("config/grounding.yaml")), "parameters of the node"),
     "model": ("", "open_clip architecture, or bundled; empty: as the params_file says"),
@@ -28,24 +31,34 @@ ARGUMENTS = {
     "rviz": ("false", "show what is found in RViz"),
     "log_level": ("info", "debug, info, warn, error or fatal"),
 }
-TOPICS = ("image", "camera_info", "depth", "camera_pose", "query")
+TOPICS = ("image", "camera_info", "depth", "camera_pose")
 SHOWN = ("grounding/overlay", "grounding/markers", "grounding/target")
 OVERRIDES = ("model", "pretrained", "device", "target_frame", "pose_source", "image_transport", "depth_transport")
+
+
+def connect(values: dict[str, str], cameras: list[str]) -> list[tuple[str, str]]:
+    """Remappings of the node's topics to those of the arguments, for each camera below its name."""
+    pairs = [("query", values["query"])]
+    for topic in TOPICS:
+        pairs += [(f"{each}/{topic}", f"{each}/{values[topic]}") for each in cameras] or [(topic, values[topic])]
+    return [(here, there) for here, there in pairs if here != there]
 
 
 def start(context: LaunchContext) -> list[Node]:
     """The node, with what the arguments say; an empty one says nothing."""
     values = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
-    overrides = {name: values[name] for name in OVERRIDES if values[name]}
+    overrides: dict[str, Any] = {name: values[name] for name in OVERRIDES if values[name]}
     overrides["use_sim_time"] = values["use_sim_time"].lower() in ("true", "1")
-    remappings = [(name, values[name]) for name in TOPICS if values[name] != name]
+    cameras = [name.strip() for name in values["cameras"].split(",") if name.strip()]
+    if cameras:
+        overrides["cameras"] = cameras
     node = Node(
         package="gem_ros",
         executable="grounding_node",
         name="grounding",
         namespace=values["namespace"],
         parameters=[values["params_file"], overrides],
-        remappings=remappings,
+        remappings=connect(values, cameras),
         arguments=["--ros-args", "--log-level", values["log_level"]],
         output="screen",
     )
