@@ -71,7 +71,7 @@ def test_the_cards_values_are_the_defaults_that_people_see(make_node, bundled):
         ({"method": "magic"}, "method"),
         ({"cameras": ["front", "front"]}, "cameras"),
         ({"cameras": ["front/left"]}, "cameras"),
-        ({"cameras": [""]}, "cameras"),
+        ({"cameras": ["front left"]}, "cameras"),
         ({"cameras": ["2nd"]}, "cameras"),
     ],
 )
