@@ -45,6 +45,11 @@ class Running:
         """The exit status, None while it runs."""
         return self._process.poll()
 
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._process.pid
+
     def failure(self, what: str) -> GemError:
         """One clear line, and the last lines of the log."""
         lines = self.log.read_text(errors="replace").splitlines()[-LAST_LINES:]
@@ -206,11 +211,11 @@ def _texts(queries: str) -> list[str]:
     return [each["query"] for each in values]
 
 
-def wait_until(true: Callable[[], bool], seconds: float, watched: Running, what: str) -> None:
-    """Poll until ``true()``; :class:`GemError` with the process's last lines when it dies or takes too long."""
+def wait_until(true: Callable[[], bool], seconds: float, watched: Running, what: str, *, poll: float = 0.1) -> None:
+    """Ask every ``poll`` s until ``true()``; :class:`GemError` with its last lines when it dies or takes too long."""
     deadline = time.monotonic() + seconds
     while not true():
         watched.check()
         if time.monotonic() > deadline:
             raise watched.failure(f"expected {what} within {seconds:g} s")
-        time.sleep(0.1)
+        time.sleep(poll)
