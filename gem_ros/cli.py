@@ -14,7 +14,7 @@ from importlib import import_module
 
 from gem_ros import __version__
 from gem_ros.errors import GemError
-from gem_ros.resources import share_cores
+from gem_ros.process import share_cores
 
 DESCRIPTION = "Say what you are looking for; the robot gets where it is, in 3D."
 COMMANDS = {

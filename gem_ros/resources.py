@@ -56,12 +56,3 @@ def dds_environment() -> dict[str, str]:
         return {}
     version = 2 if os.environ.get("ROS_DISTRO") in FAST_DDS_2 else 3
     return {PROFILE_VARIABLES[version]: str(profile)}
-
-
-def share_cores() -> None:
-    """Let PyTorch's threads sleep where they wait for each other; call it before PyTorch is loaded.
-
-    By default OpenMP's threads spin. Where others want the cores, too, as on every robot, that takes several times
-    as long. Nothing where the user has chosen.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

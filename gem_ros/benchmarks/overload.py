@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gem_ros.benchmarks import process
+from gem_ros import process
 from gem_ros.benchmarks.live import SETTLE, STUB, Robot, latencies, node, per_second
 from gem_ros.benchmarks.results import Measurement
 from gem_ros.benchmarks.timing import Progress

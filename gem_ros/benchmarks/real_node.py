@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gem_ros.benchmarks import process
+from gem_ros import process
 from gem_ros.benchmarks.live import PATIENCE, REAL, SETTLE, START_UP, Robot, command, latencies, node, per_second
 from gem_ros.benchmarks.results import Measurement
 from gem_ros.benchmarks.timing import Progress

@@ -18,6 +18,7 @@ from gem_ros.benchmarks.timing import Progress
 from gem_ros.config import Config, replace
 from gem_ros.data import Observation
 from gem_ros.models import BUNDLED, default_config
+from gem_ros.process import keep_freed_memory
 
 Say = Callable[[str, float], None]
 
@@ -96,6 +97,7 @@ def _inside(
     from gem_ros.benchmarks import grounding, inference
     from gem_ros.pipeline import Grounder
 
+    keep_freed_memory()  # as the node does
     say("loading the model", 0.0)
     grounder = Grounder.load(config=config)
     found: list[Measurement] = []

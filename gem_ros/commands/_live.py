@@ -45,11 +45,6 @@ class Running:
         """The exit status, None while it runs."""
         return self._process.poll()
 
-    @property
-    def pid(self) -> int:
-        """The process's number."""
-        return self._process.pid
-
     def failure(self, what: str) -> GemError:
         """One clear line, and the last lines of the log."""
         lines = self.log.read_text(errors="replace").splitlines()[-LAST_LINES:]

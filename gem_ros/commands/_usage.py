@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import math
-import os
 import shutil
 import subprocess
 import time
-from pathlib import Path
 
-MIB = 2**20
-TICKS = os.sysconf("SC_CLK_TCK")
+from gem_ros.process import cpu_seconds, memory
 
 
 class Usage:
@@ -19,34 +15,25 @@ class Usage:
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
-        self._begin, self._cpu = time.monotonic(), _cpu_seconds(pid)
-        self._memory = 0
+        self._begin, self._cpu = time.monotonic(), cpu_seconds(pid)
+        self._used, self._memory = 0.0, 0.0
 
     def look(self) -> None:
-        """Note how much memory it holds."""
+        """Note what it has used so far."""
         with contextlib.suppress(OSError):  # it has ended, which others will say
-            pages = int(Path(f"/proc/{self._pid}/statm").read_text().split()[1])
-            self._memory = max(self._memory, pages * os.sysconf("SC_PAGE_SIZE"))
+            self._used = cpu_seconds(self._pid) - self._cpu
+            self._memory = max(self._memory, memory(self._pid))
 
     def values(self) -> dict[str, float]:
         """``cpu_percent`` of one core since the beginning, ``memory_mb`` (MiB) at most; of a GPU where it uses one."""
         self.look()
         seconds = time.monotonic() - self._begin
         used = {
-            "cpu_percent": 100 * (_cpu_seconds(self._pid) - self._cpu) / seconds,
-            "memory_mb": self._memory / MIB,
+            "cpu_percent": 100 * self._used / seconds,
+            "memory_mb": self._memory,
         }
         gpu = _gpu_memory(self._pid)
         return used if gpu is None else {**used, "gpu_memory_mb": gpu}
-
-
-def _cpu_seconds(pid: int) -> float:
-    """User and system time of all threads, s; NaN where it has ended."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return math.nan
-    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def _gpu_memory(pid: int) -> float | None:

@@ -111,7 +111,7 @@ def _check_writable(path: Path) -> None:
 
 def _measure(plan: Plan) -> Results:
     from gem_ros.benchmarks.suite import perform
-    from gem_ros.commands.demo import interruptible, progress, use_own_network
+    from gem_ros.commands._session import interruptible, progress, use_own_network
 
     use_own_network()
     with interruptible(), progress() as say:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
 import signal
 import sys
@@ -12,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from gem_ros.config import Config
 from gem_ros.errors import GemError
-from gem_ros.resources import dds_environment, share_cores
+from gem_ros.process import keep_freed_memory, share_cores
+from gem_ros.resources import dds_environment
 
 if TYPE_CHECKING:
     from gem_ros.pipeline import Grounder
 
 POLL = 0.2  # s between looks at signals
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
-LARGEST, KEPT = 32 << 20, 256 << 20  # bytes: glibc's limit for the one, a few dozen images for the other
 
 
 def main(args: list[str] | None = None, load: Callable[[Config], Grounder] | None = None) -> int:
@@ -28,7 +25,7 @@ def main(args: list[str] | None = None, load: Callable[[Config], Grounder] | Non
     ``load`` replaces what makes the grounder.
     """
     os.environ.update(dds_environment())
-    _keep_freed_memory()
+    keep_freed_memory()
     share_cores()
     try:
         import rclpy
@@ -77,14 +74,6 @@ def _spin(load: Callable[[Config], Grounder] | None) -> int:
         executor.remove_node(node)
         node.destroy_node()
         executor.shutdown()
-
-
-def _keep_freed_memory() -> None:
-    """Let malloc keep what is freed: each image needs such buffers again, and new pages cost more than copying."""
-    with contextlib.suppress(OSError, AttributeError):  # another libc than glibc
-        libc = ctypes.CDLL(None)
-        libc.mallopt(M_MMAP_THRESHOLD, LARGEST)
-        libc.mallopt(M_TRIM_THRESHOLD, KEPT)
 
 
 def _interrupt(number: int, frame: Any) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2 (pip install gem_ros[ros])")
 
-from gem_ros import cli
-from gem_ros.benchmarks import process, results
+from gem_ros import cli, process
+from gem_ros.benchmarks import results
 
 pytestmark = pytest.mark.dds
 

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "gem_ros"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-BASE = {"errors", "config", "data", "queries", "models", "resources", "__init__"}
+BASE = {"errors", "config", "data", "queries", "models", "process", "resources", "__init__"}
 ROS = {
     *("rclpy", "rcl_interfaces", "rosgraph_msgs", "lifecycle_msgs", "builtin_interfaces", "ament_index_python"),
     *("std_msgs", "std_srvs", "sensor_msgs", "geometry_msgs", "visualization_msgs", "nav_msgs", "diagnostic_msgs"),
@@ -26,6 +26,7 @@ INSIDE = {
     "data": BASE,
     "queries": BASE,
     "models": BASE,
+    "process": BASE,
     "resources": BASE,
     "__init__": BASE | {"pipeline"},
     "core": BASE | {"core"},
@@ -41,7 +42,10 @@ INSIDE = {
     "__main__": {"cli"},
 }
 OUTSIDE = {
-    **{name: set() for name in ("errors", "config", "queries", "models", "resources", "__init__", "cli", "__main__")},
+    **{
+        name: set()
+        for name in ("errors", "config", "queries", "models", "process", "resources", "__init__", "cli", "__main__")
+    },
     "data": {"numpy", "torch"},
     "core": {"numpy", *TORCH},
     "geometry": {"numpy", "scipy", "cv2"},

@@ -55,8 +55,8 @@ def test_cameras_have_the_same_topics_as_one_has_each_below_its_name(make_node):
 def test_buffers_of_images_do_not_cost_new_pages_each_time():
     code = """
 import resource
-from gem_ros.ros.main import _keep_freed_memory
-_keep_freed_memory()
+from gem_ros.process import keep_freed_memory
+keep_freed_memory()
 faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for number in range(60):
     if number == 10:

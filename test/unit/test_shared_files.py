@@ -11,7 +11,7 @@ from unittest.mock import MagicMock
 import pytest
 import yaml
 
-from gem_ros import resources
+from gem_ros import process, resources
 from gem_ros.config import parameters, replace
 from gem_ros.errors import ConfigError
 from gem_ros.models import default_config
@@ -137,8 +137,8 @@ def test_the_profile_is_set_by_the_name_that_is_read_unless_the_user_chose(monke
 
 def test_threads_sleep_while_they_wait_unless_the_user_chose(monkeypatch):
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
-    resources.share_cores()
+    process.share_cores()
     assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
     monkeypatch.delenv("OMP_WAIT_POLICY")
-    resources.share_cores()
+    process.share_cores()
     assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"

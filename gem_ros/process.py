@@ -1,0 +1,43 @@
+"""What this process asks of the machine, and what any process uses of it; Linux."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import re
+from pathlib import Path
+
+TICK = os.sysconf("SC_CLK_TCK")  # per s
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+LARGEST, KEPT = 32 << 20, 256 << 20  # bytes: glibc's limit for the one, a few dozen images for the other
+
+
+def share_cores() -> None:
+    """Let PyTorch's threads sleep where they wait for each other; call it before PyTorch is loaded.
+
+    By default OpenMP's threads spin. Where others want the cores, too, as on every robot, that takes several times
+    as long. Nothing where the user has chosen.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def keep_freed_memory() -> None:
+    """Let malloc keep what is freed: each image needs such buffers again, and new pages cost more than copying."""
+    with contextlib.suppress(OSError, AttributeError):  # another libc than glibc
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_THRESHOLD, LARGEST)
+        libc.mallopt(M_TRIM_THRESHOLD, KEPT)
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time that the process has used so far, all its threads, s; OSError where it has ended."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICK  # utime and stime
+
+
+def memory(pid: int, *, peak: bool = False) -> float:
+    """Memory that the process holds, or has held at most, MiB; OSError where it has ended."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    found = re.search(rf"^{'VmHWM' if peak else 'VmRSS'}:\s+(\d+) kB", status, re.MULTILINE)
+    return int(found[1]) / 1024 if found else 0.0
