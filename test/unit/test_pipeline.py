@@ -275,10 +275,8 @@ def test_texts_are_encoded_once_whatever_the_number_of_frames(grounder, features
 
 def test_only_found_queries_are_upsampled(sharp, features, monkeypatch):
     seen = []
-    upsample = gem_ros.pipeline.similarity.upsample
-    monkeypatch.setattr(
-        gem_ros.pipeline.similarity, "upsample", lambda maps, size: seen.append(len(maps)) or upsample(maps, size)
-    )
+    upsample = gem_ros.pipeline.upsample
+    monkeypatch.setattr(gem_ros.pipeline, "upsample", lambda maps, size: seen.append(len(maps)) or upsample(maps, size))
     found = sharp.ground(features, ["red ball", Query("door", 1.0), "zebra"])
     assert sum(seen) == 1
     assert found.relevancy.shape == (3, *SIZE)
