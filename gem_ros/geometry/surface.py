@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import gaussian_filter1d
 
 Numbers = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -20,7 +21,10 @@ CLEAR = 3.0  # standard deviations of the sensor's noise that it must be in fron
 THING_SUPPORT = 0.05  # share of the weight that must stand out for there to be a thing
 
 BIN = 0.01  # depth histogram, relative: 1 cm at 1 m
-SMOOTH = 1.5  # bins
+SMOOTH = 1.5  # bins, standard deviation
+_REACH = 6  # bins, four of them
+_GAUSSIAN = np.exp(-((np.arange(-_REACH, _REACH + 1) / SMOOTH) ** 2) / 2)
+_GAUSSIAN /= _GAUSSIAN.sum()
 VALLEY = 0.6  # two modes are two surfaces if the density between them falls below this share of the lower
 MODE_SUPPORT = 0.4  # share of the weight that makes a nearer surface the thing; with 0.25 what hides its rim won
 
@@ -38,10 +42,10 @@ def flying(depth: npt.NDArray[np.float32]) -> Mask:
 
     ``depth`` m, NaN invalid. Sensors average over an object's edge; the edge's own pixels are good.
     """
-    kernel = np.ones((3, 3), np.uint8)
-    nearest = cv2.erode(np.where(np.isnan(depth), np.float32(1e6), depth), kernel)
-    farthest = cv2.dilate(np.nan_to_num(depth, nan=0.0), kernel)
-    return np.asarray((depth - nearest > EDGE * depth) & (farthest - depth > EDGE * depth))
+    kernel, invalid, edge = np.ones((3, 3), np.uint8), np.isnan(depth), EDGE * depth
+    nearest = cv2.erode(np.where(invalid, np.float32(1e6), depth), kernel)
+    farthest = cv2.dilate(np.where(invalid, np.float32(0), depth), kernel)
+    return np.asarray((depth - nearest > edge) & (farthest - depth > edge))
 
 
 def background_plane(pixels: Numbers, depth: Numbers) -> Numbers | None:
@@ -53,7 +57,7 @@ def background_plane(pixels: Numbers, depth: Numbers) -> Numbers | None:
     if len(depth) < 10:
         return None
     design, inverse = np.column_stack([pixels, np.ones(len(depth))]), 1 / depth
-    triples = np.random.default_rng(0).integers(len(depth), size=(HYPOTHESES, 3))
+    triples = _triples(len(depth))
     triples = triples[np.abs(np.linalg.det(design[triples])) > 1]  # twice the triangle's area, px²
     if not len(triples):
         return None
@@ -63,6 +67,12 @@ def background_plane(pixels: Numbers, depth: Numbers) -> Numbers | None:
     if best.mean() < PLANE_SUPPORT:
         return None
     return np.asarray(np.linalg.lstsq(design[best], inverse[best], rcond=None)[0])
+
+
+@lru_cache(maxsize=1024)
+def _triples(count: int) -> npt.NDArray[np.int64]:
+    """(HYPOTHESES, 3) indices below ``count``, always the same."""
+    return np.random.default_rng(0).integers(count, size=(HYPOTHESES, 3))
 
 
 def standing_out(pixels: Numbers, depth: Numbers, weights: Numbers, plane: Numbers | None) -> Mask:
@@ -82,11 +92,12 @@ def nearest_surface(depth: Numbers, weights: Numbers) -> Mask:
     tail = 4  # empty bins for the smoothing to run out into
     index = ((np.log(depth) - np.log(depth.min())) / BIN).astype(np.int64) + tail
     counts = np.bincount(index, weights, minlength=int(index.max()) + 1 + tail)
-    density = gaussian_filter1d(counts, SMOOTH, mode="constant")
+    density = np.convolve(counts, _GAUSSIAN)[_REACH:-_REACH]
     cuts = _valleys(density)
     shares = np.add.reduceat(density, cuts) / density.sum()
     chosen = int(np.argmax(shares >= min(MODE_SUPPORT, float(shares.max()))))
-    return np.asarray(np.searchsorted(cuts, index, side="right") - 1 == chosen)
+    end = cuts[chosen + 1] if chosen + 1 < len(cuts) else len(density)
+    return np.asarray((index >= cuts[chosen]) & (index < end))
 
 
 def unbroken(depth: Numbers, surface: Mask) -> Mask:
