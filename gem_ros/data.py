@@ -171,6 +171,13 @@ class Grounding:
     upsample: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]] = field(repr=False)
     problems: tuple[str, ...] = ()
     remembered: tuple[Track, ...] = ()
+    _fine: dict[int, npt.NDArray[np.float32]] = field(default_factory=dict, init=False, repr=False)
+
+    def relevancy_of(self, query_index: int) -> npt.NDArray[np.float32]:
+        """(H, W) float32 in [0, 1] of one query, computed when first asked for: shared, not to be written to."""
+        if query_index not in self._fine:
+            self._fine[query_index] = self.upsample(self.patch_relevancy[query_index : query_index + 1])[0]
+        return self._fine[query_index]
 
     @cached_property
     def relevancy(self) -> npt.NDArray[np.float32]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import cv2
@@ -48,8 +49,10 @@ class Encoder(Builder):
 
     def heatmap(self, header: Any, grounding: Grounding) -> Any:
         """~/heatmap: 32FC1 relevancy in [0, 1] of the first query, zeros where there is none."""
-        first = grounding.upsample(grounding.patch_relevancy[:1])
-        return self.image(header, first[0] if len(first) else np.zeros(grounding.image_size, np.float32), "32FC1")
+        some = len(grounding.patch_relevancy) > 0
+        return self.image(
+            header, grounding.relevancy_of(0) if some else np.zeros(grounding.image_size, np.float32), "32FC1"
+        )
 
     def segmentation(self, header: Any, grounding: Grounding) -> Any:
         """~/segmentation: mono8, 0 nothing, i where the i-th query was found; the higher score wins a pixel."""
@@ -134,6 +137,20 @@ class Encoder(Builder):
         ]
         return self.json({"epoch": epoch, "queries": listed})
 
+    @cached_property
+    def _point_fields(self) -> list[Any]:
+        """sensor_msgs/PointField of each field of :data:`POINT`."""
+        return [
+            self.make(
+                "sensor_msgs/msg/PointField",
+                name=name,
+                offset=POINT.fields[name][1],  # type: ignore[index]
+                datatype=_FLOAT32 if POINT[name].kind == "f" else _UINT32,
+                count=1,
+            )
+            for name in POINT.names or ()
+        ]
+
     def _cloud(
         self, header: Any, grounding: Grounding, epoch: int, xyz: Callable[[Target], npt.NDArray[Any] | None]
     ) -> Any:
@@ -145,22 +162,12 @@ class Encoder(Builder):
             row["u"], row["v"] = (math.nan,) * 2 if pixel is None else pixel
             row["score"], row["query"], row["epoch"] = target.score, target.query_index, epoch % 2**32
             row["id"] = 0 if target.track is None else target.track.id % 2**32
-        fields = [
-            self.make(
-                "sensor_msgs/msg/PointField",
-                name=name,
-                offset=POINT.fields[name][1],  # type: ignore[index]
-                datatype=_FLOAT32 if POINT[name].kind == "f" else _UINT32,
-                count=1,
-            )
-            for name in POINT.names or ()
-        ]
         return self.make(
             "sensor_msgs/msg/PointCloud2",
             header=header,
             height=1,
             width=len(points),
-            fields=fields,
+            fields=self._point_fields,
             is_bigendian=False,
             point_step=POINT.itemsize,
             row_step=points.nbytes,

@@ -25,6 +25,7 @@ COLOURS: tuple[Colour, ...] = (
     (180, 180, 255),
 )
 _WHITE, _GRAY, _DARK = (255, 255, 255), (190, 190, 190), (24, 22, 20)
+_DIM = (np.arange(256)[:, None] * 0.25 + np.array(_DARK) * 0.75).astype(np.uint8)[None]  # behind letters, (1, 256, 3)
 _FONT = cv2.FONT_HERSHEY_DUPLEX
 _FAINT, _FULL = 0.4, 0.8  # relevancy at which the tint begins and is complete
 _WHY_NOT = {"unknown_word": "unknown word: ", "unconfirmed": "unconfirmed: "}  # else it is not in view
@@ -46,8 +47,7 @@ def draw(rgb: Picture, grounding: Grounding, alpha: float = 0.5, camera: npt.Arr
     picture = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2BGR).view(np.uint8)
     found = [target for target in grounding.targets if target.found]
     for index in sorted({target.query_index for target in found}):
-        relevancy = grounding.upsample(grounding.patch_relevancy[index : index + 1])[0]
-        _tint(picture, relevancy, colour(index), alpha)
+        _tint(picture, grounding.relevancy_of(index), colour(index), alpha)
     pen = _Pen(picture)
     for target in found:
         pen.outline(target)
@@ -74,8 +74,10 @@ def _tint(picture: Picture, relevancy: npt.NDArray[np.float32], tone: Colour, al
         return
     window = slice(top, top + height), slice(left, left + width)
     opacity = np.clip((relevancy[window] - _FAINT) * np.float32(alpha / (_FULL - _FAINT)), 0, np.float32(alpha))
-    below = np.ascontiguousarray(picture[window])
-    picture[window] = cv2.blendLinear(below, np.full_like(below, tone), 1 - opacity, opacity)
+    below = [cv2.multiply(channel, 1 - opacity, dtype=cv2.CV_32F) for channel in cv2.split(picture[window])]
+    picture[window] = cv2.merge(
+        [cv2.addWeighted(each, 1, opacity, value, 0, dtype=cv2.CV_8U) for each, value in zip(below, tone, strict=True)]
+    )
 
 
 class _Pen:
@@ -91,8 +93,9 @@ class _Pen:
     def outline(self, target: Target) -> None:
         """The region's contour and a cross at its peak, each with a dark rim."""
         if target.region is not None:
-            mask = np.ascontiguousarray(target.region).view(np.uint8)
-            contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+            mask, (left, top, width, height) = _box_of(target.region)
+            part = np.ascontiguousarray(mask[top : top + height, left : left + width])
+            contours, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=(left, top))
             cv2.drawContours(self._picture, contours, -1, _DARK, self._line + 2, cv2.LINE_AA)
             cv2.drawContours(self._picture, contours, -1, colour(target.query_index), self._line, cv2.LINE_AA)
         if target.pixel is not None:
@@ -106,9 +109,12 @@ class _Pen:
             return
         numbers = _numbers(target, camera)
         words, width, height = self._fit(target, numbers)
-        rows = [round(target.pixel[1])] if target.region is None else np.flatnonzero(target.region.any(axis=1)).tolist()
+        top = bottom = round(target.pixel[1])
+        if target.region is not None:
+            _, (_, top, _, rows) = _box_of(target.region)
+            bottom = top + rows - 1
         x = min(max(round(target.pixel[0] - width / 2), 0), max(self._width - width, 0))
-        y = rows[0] - height - 6 if rows[0] >= height + 6 else rows[-1] + 6
+        y = top - height - 6 if top >= height + 6 else bottom + 6
         self._box(words + numbers, x, self._free(x, y, width, height), colour(target.query_index))
 
     def list_missing(self, missing: list[Target]) -> None:
@@ -155,7 +161,8 @@ class _Pen:
         width, height = self._size(text)
         self._taken.append((x, y, x + width, y + height))
         window = self._picture[max(y, 0) : y + height, max(x, 0) : x + width]
-        window[:] = (window * 0.25 + np.array(_DARK) * 0.75).astype(np.uint8)
+        if window.size:
+            window[:] = cv2.LUT(window, _DIM)
         if tone is not None:
             window[:, : max(round(6 * self._scale), 2)] = tone
         base = cv2.getTextSize(text, _FONT, self._scale, 1)[1]
@@ -168,6 +175,13 @@ def _numbers(target: Target, camera: npt.ArrayLike) -> str:
     distance = "" if target.point is None else f" {float(np.linalg.norm(target.point - np.asarray(camera))):.2f} m"
     number = "" if target.track is None else f" #{target.track.id}"
     return f" {target.score:.2f}{distance}{number}"
+
+
+def _box_of(region: npt.NDArray[np.bool_]) -> tuple[Picture, tuple[int, int, int, int]]:
+    """A region as OpenCV takes it, and its bounding box (left, top, width, height)."""
+    mask = np.ascontiguousarray(region).view(np.uint8)
+    left, top, width, height = cv2.boundingRect(mask)
+    return mask, (left, top, width, height)
 
 
 def _overlap(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> bool:
