@@ -29,12 +29,17 @@ def rivals(competitors: Tensor, texts: Sequence[str], queries: Sequence[str]) ->
     other queries -> (Q, h, w), −inf where nothing competes. A query never competes with itself, however it is
     written (capitals and spaces aside).
     """
-    names = [_plain(text) for text in texts]
-    size = competitors.shape[1:]
-    nothing = competitors.new_full((1, *size), -torch.inf)
-    kept = [[index for index, name in enumerate(names) if name != _plain(query)] for query in queries]
-    strongest = [torch.cat([nothing, competitors[indices]]).amax(dim=0) for indices in kept]
-    return torch.stack(strongest) if strongest else competitors.new_zeros((0, *size))
+    names: dict[str, list[int]] = {}
+    for index, text in enumerate(texts):
+        names.setdefault(_plain(text), []).append(index)
+    places = {name: place for place, name in enumerate(names)}
+    own = torch.tensor(
+        [places.get(_plain(query), -1) for query in queries], dtype=torch.long, device=competitors.device
+    )
+    nothing = competitors.new_full(competitors.shape[1:], -torch.inf)  # twice, so that there is always a second
+    of_name = torch.stack([*(competitors[indices].amax(dim=0) for indices in names.values()), nothing, nothing])
+    (first, second), (which, _) = of_name.topk(2, dim=0)
+    return torch.where(which == own[:, None, None], second, first)
 
 
 def _plain(text: str) -> str:

@@ -105,10 +105,11 @@ def find_regions(relevancy: Map, strength: Map, threshold: float, max_regions: i
         pixel = _centroid(strength[near], of_patch[near] == label, rows[near[0]], columns[near[1]])
         if any(np.hypot(pixel[0] - u, pixel[1] - v) < APART * patch for u, v in (each.pixel for each in regions)):
             continue
-        mask = _square(relevancy.shape, centre, patch)
+        mask = np.zeros(relevancy.shape, dtype=bool)
         if label:
-            mask = np.zeros(relevancy.shape, dtype=bool)
             mask[top : top + labels.shape[0], left : left + labels.shape[1]] = labels == label
+        else:
+            _fill_square(mask, centre, patch)
         if not mask[round(pixel[1]), round(pixel[0])]:  # the centroid of a ring is not on the ring
             pixel = centre
         regions.append(Region(pixel, mask, float(strength[row, column]), patch))
@@ -127,11 +128,12 @@ def _label(above: Mask) -> tuple[tuple[int, int], npt.NDArray[np.int32]]:
 
 
 def _at(labels: npt.NDArray[np.int32], rows: Indices, columns: Indices) -> npt.NDArray[np.int32]:
-    """``labels`` (h, w) at each of ``rows`` (n,) and ``columns`` (m,) -> (n, m); 0 outside of them."""
+    """``labels`` (h, w) at each of ``rows`` (n,) and ``columns`` (m,), ascending -> (n, m); 0 outside of them."""
     found = np.zeros((len(rows), len(columns)), np.int32)
-    down = np.flatnonzero((rows >= 0) & (rows < labels.shape[0]))
-    across = np.flatnonzero((columns >= 0) & (columns < labels.shape[1]))
-    found[np.ix_(down, across)] = labels[np.ix_(rows[down], columns[across])]
+    down, across = (
+        slice(*np.searchsorted(at, (0, side))) for at, side in zip((rows, columns), labels.shape, strict=True)
+    )
+    found[down, across] = labels[rows[down]][:, columns[across]]
     return found
 
 
@@ -141,11 +143,9 @@ def _centres(pixels: int, patches: int) -> Numbers:
     return np.asarray((np.arange(patches) + 0.5) * pixels / patches - 0.5)
 
 
-def _square(shape: tuple[int, ...], centre: tuple[float, float], side: float) -> Mask:
-    mask = np.zeros(shape, dtype=bool)
+def _fill_square(mask: Mask, centre: tuple[float, float], side: float) -> None:
     (u, v), half = map(round, centre), int(side / 2)
     mask[max(v - half, 0) : v + half + 1, max(u - half, 0) : u + half + 1] = True
-    return mask
 
 
 def _centroid(strength: Map, inside: Mask, rows: Numbers, columns: Numbers) -> tuple[float, float]:

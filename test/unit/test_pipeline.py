@@ -283,6 +283,38 @@ def test_only_found_queries_are_upsampled(sharp, features, monkeypatch):
     assert sum(seen) == 4
 
 
+def test_each_map_is_upsampled_once_for_all_who_ask(sharp, features, monkeypatch):
+    found = sharp.ground(features, ["red ball", "door"])
+    first = found.relevancy_of(1)
+    assert found.relevancy_of(1) is first
+    np.testing.assert_array_equal(first, found.relevancy[1])
+    changed = dataclasses.replace(found, patch_relevancy=found.patch_relevancy * 0)
+    assert not changed.relevancy_of(1).any()
+
+
+def test_absent_queries_cost_nothing_at_the_images_size(sharp, features, monkeypatch):
+    """Whatever their number: only the one that is found is looked for in the image, and one copy leaves the device."""
+    calls = dict.fromkeys(("upsample", "refine", "find_regions", "measure"), 0)
+    for name in calls:
+        real = getattr(gem_ros.pipeline, name)
+
+        def counted(*given, name=name, real=real, **more):
+            calls[name] += 1
+            return real(*given, **more)
+
+        monkeypatch.setattr(gem_ros.pipeline, name, counted)
+    copies = []
+    real_cpu = torch.Tensor.cpu
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda tensor: copies.append(tensor.shape) or real_cpu(tensor))
+    queries = ["red ball", *(Query(f"door {index}", 1.0) for index in range(63))]
+    sharp.ground(features, queries, image=np.zeros((*SIZE, 3), np.uint8), depth=depth(), camera=CAMERA)
+    copies.clear()
+    calls.update(dict.fromkeys(calls, 0))
+    sharp.ground(features, queries, image=np.zeros((*SIZE, 3), np.uint8), depth=depth(), camera=CAMERA)
+    assert set(calls.values()) == {1}
+    assert copies == [(2, 64, 8, 10)]
+
+
 def test_odd_calls(grounder, features):
     assert grounder.ground(features, []).targets == ()
     assert grounder.ground(features, []).relevancy.shape == (0, *SIZE)

@@ -7,12 +7,14 @@ import types
 import cv2
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gem_ros.core import similarity
 from gem_ros.errors import GemError, GeometryError
 from gem_ros.geometry import refine as module
-from gem_ros.geometry.refine import refine, window
+from gem_ros.geometry.refine import refine, upsample, window
 
 PATCH = 20.0
 SHAPE = HEIGHT, WIDTH = 240, 320
@@ -53,6 +55,18 @@ def standing(mask, foot):
 
 THING = disc()
 BOX = (np.abs(COLUMNS - 157) < 31) & (ROWS > 70) & (ROWS <= 166)
+
+
+@settings(deadline=None, max_examples=50)
+@given(grid=st.tuples(st.integers(1, 9), st.integers(1, 12)), size=st.tuples(st.integers(1, 90), st.integers(1, 120)))
+def test_upsampling_is_that_of_the_core(grid, size):
+    """OpenCV rounds the weights to less: by 1e-5 of the range, as the comment in upsample says."""
+    maps = np.random.default_rng(grid).random((2, *grid), np.float32)
+    np.testing.assert_allclose(upsample(maps, size), similarity.upsample(torch.tensor(maps), size), atol=1e-5)
+
+
+def test_upsampling_nothing_gives_nothing():
+    assert upsample(np.zeros((0, 3, 4), np.float32), (6, 8)).shape == (0, 6, 8)
 
 
 def test_a_disc_gets_the_edge_of_its_colour():

@@ -171,3 +171,14 @@ def test_a_score_does_not_depend_on_other_queries(evidence, kind):
     torch.testing.assert_close(torch.cat([scores([index], True) for index in range(3)]), alone)
     together = scores([0, 1, 2], True)
     assert (together <= alone + 1e-6).all() and (together < alone - 1e-6).any()
+
+
+def test_rivals_are_the_strongest_of_all_with_another_name():
+    generator = torch.Generator().manual_seed(0)
+    texts = ["red ball", "door", "Red  Ball", "a cup", "door"]
+    maps = torch.randn(len(texts), 3, 4, generator=generator)
+    found = similarity.rivals(maps, texts, ["door", "red ball", "violin"])
+    expected = torch.stack([maps[[0, 2, 3]].amax(0), maps[[1, 3, 4]].amax(0), maps.amax(0)])
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    assert (similarity.rivals(maps[:1], texts[:1], ["red ball"]) == -torch.inf).all()
+    assert similarity.rivals(maps, texts, []).shape == (0, 3, 4)

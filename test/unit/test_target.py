@@ -11,10 +11,11 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter1d
 
 from gem_ros.data import CameraIntrinsics
 from gem_ros.errors import GeometryError
-from gem_ros.geometry import target
+from gem_ros.geometry import surface, target
 from gem_ros.geometry.camera import project
 from gem_ros.geometry.surface import background_plane, depth_noise, flying, nearest_surface, unbroken
 from gem_ros.geometry.target import CHI_SQUARE_95, EXTENT, MIDDLE, Measurement, Region, find_regions, measure
@@ -63,6 +64,25 @@ def miss(measured: Measurement, depth: Depth, thing: npt.NDArray[np.bool_]) -> f
 
 
 # Regions
+
+
+@settings(deadline=None, max_examples=50)
+@given(seed=st.integers(0, 10**6), count=st.integers(1, 60), share=st.floats(0, 1))
+def test_quantiles_are_numpys(seed: int, count: int, share: float) -> None:
+    points = np.random.default_rng(seed).normal(size=(count, 3))
+    low, middle = target._quantiles(points, (share, 0.5))
+    np.testing.assert_allclose(low, np.percentile(points, 100 * share, axis=0), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(middle, np.median(points, axis=0), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("window", [(0, 0, 7, 9), (3, 2, 12, 16), (30, 40, 2, 2), (0, 0, 0, 0)])
+def test_labels_of_a_window_are_zero_elsewhere(window: tuple[int, int, int, int]) -> None:
+    top, left, height, width = window
+    everywhere = np.zeros((60, 80), np.int32)
+    labels = np.arange(1, height * width + 1, dtype=np.int32).reshape(height, width)
+    everywhere[top : top + height, left : left + width] = labels
+    rows, columns = np.arange(2, 60, 5), np.arange(1, 80, 7)
+    np.testing.assert_array_equal(target._at(labels, rows - top, columns - left), everywhere[np.ix_(rows, columns)])
 
 
 def maps(patches: dict[tuple[int, int], float]) -> tuple[Depth, Depth]:
@@ -331,6 +351,13 @@ def test_planes_are_found_among_outliers_and_not_where_there_are_none() -> None:
     np.testing.assert_allclose(background_plane(pixels, 1 / inverse), [0.001, -0.002, 0.5], atol=1e-6)
     assert background_plane(pixels, rng.uniform(0.5, 5, 400)) is None
     assert background_plane(np.zeros((50, 2)), np.ones(50)) is None
+
+
+@pytest.mark.parametrize("length", [1, 5, 13, 200])
+def test_a_histogram_is_smoothed_as_scipy_does(length: int) -> None:
+    counts = np.random.default_rng(0).random(length)
+    smoothed = np.convolve(counts, surface._GAUSSIAN)[surface._REACH : -surface._REACH]
+    np.testing.assert_allclose(smoothed, gaussian_filter1d(counts, surface.SMOOTH, mode="constant"), rtol=1e-12)
 
 
 def test_the_nearest_surface_needs_support() -> None:

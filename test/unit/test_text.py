@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gem_ros.core.text import IMAGENET80, TextEncoder
+from gem_ros.core.text import IMAGENET80, STACKED, TextEncoder
 from gem_ros.errors import ModelError
 
 
@@ -52,6 +52,19 @@ def test_the_cache_is_bounded_and_forgets_the_oldest_use(make):
     encoder.embed(["b"])
     assert encoder.encodings == 4
     assert encoder.embed(["a", "b", "c", "d"]).shape == (4, 32)  # more at once than are kept
+
+
+def test_the_same_texts_come_as_the_same_tensor(make):
+    """For each image the same is asked: nothing is put together again."""
+    encoder = make()
+    texts = ["a", "b"]
+    assert encoder.embed(texts) is encoder.embed(tuple(texts))
+    assert encoder.embed(texts[::-1]) is not encoder.embed(texts)
+    torch.testing.assert_close(encoder.embed(texts[::-1]), encoder.embed(texts).flip(0))
+    for index in range(20):
+        encoder.embed([str(index), "a"])
+    assert len(encoder._stacked) <= STACKED
+    assert encoder.encodings == 22
 
 
 def test_two_threads_asking_for_the_same_text_encode_it_once(make):
