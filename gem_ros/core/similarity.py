@@ -8,18 +8,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from gem_ros.models import EVIDENCES, Evidence, Presence, Relevancy
 
+# On a CPU, products of up to SMALL multiplications are done in the calling thread: waking another one for so little
+# takes up to 10 ms where cores are busy, and PyTorch's then spins as long again. OpenBLAS wakes none for ONE_THREAD.
+SMALL, ONE_THREAD = 2**23, 2**18
+
 CANONICAL = ("object", "things", "stuff", "texture")  # LERF (arXiv 2303.09553), section 3.3
 
 
 def similarity_maps(tokens: Tensor, text: Tensor) -> Tensor:
     """Cosine of every patch with every text: tokens (h, w, D), text (Q, D), unit norm -> (Q, h, w) float32."""
-    return torch.einsum("hwd,qd->qhw", tokens.float(), text.float())
+    tokens, text = tokens.float(), text.float()
+    if tokens.device.type == "cpu" and len(text) * tokens.numel() <= SMALL and not torch.is_grad_enabled():
+        return torch.from_numpy(_small_product(tokens.numpy(), text.numpy()))
+    return torch.einsum("hwd,qd->qhw", tokens, text)
+
+
+def _small_product(tokens: npt.NDArray[np.float32], text: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """(h, w, D), (Q, D) -> (Q, h, w) in the calling thread, piece by piece."""
+    patches = tokens.reshape(-1, tokens.shape[2]).T
+    maps = np.empty((len(text), patches.shape[1]), np.float32)
+    step = max(ONE_THREAD // max(text.size, 1), 1)
+    for start in range(0, patches.shape[1], step):
+        np.matmul(text, patches[:, start : start + step], out=maps[:, start : start + step])
+    return maps.reshape(-1, *tokens.shape[:2])
 
 
 def rivals(competitors: Tensor, texts: Sequence[str], queries: Sequence[str]) -> Tensor:

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from gem_ros.core import similarity
 from gem_ros.models import EVIDENCES, Presence, Relevancy
@@ -182,3 +183,12 @@ def test_rivals_are_the_strongest_of_all_with_another_name():
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
     assert (similarity.rivals(maps[:1], texts[:1], ["red ball"]) == -torch.inf).all()
     assert similarity.rivals(maps, texts, []).shape == (0, 3, 4)
+
+
+@pytest.mark.parametrize(("queries", "patches"), [(0, (3, 4)), (1, (1, 1)), (5, (18, 24)), (300, (7, 9))])
+def test_a_small_product_is_done_in_the_calling_thread_and_is_the_same(queries, patches):
+    generator = torch.Generator().manual_seed(0)
+    tokens, text = (F.normalize(torch.randn(*size, 192, generator=generator), dim=-1) for size in (patches, (queries,)))
+    expected = similarity.similarity_maps(tokens, text)  # with gradients: PyTorch's own
+    with torch.no_grad():
+        torch.testing.assert_close(similarity.similarity_maps(tokens, text), expected, atol=1e-6, rtol=0)
