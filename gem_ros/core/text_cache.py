@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from torch import Tensor
 from gem_ros.errors import ConfigError
 
 SUFFIX, PART = ".embedding", ".part-of-embedding"  # our own: nothing else in the folder is ever deleted
+ABANDONED = 3600.0  # s; a process that lives finishes a file sooner
 EMBEDDING, DIGEST = "embedding", "sha256"
 
 
@@ -94,9 +96,10 @@ class TextCache:
             self._warn(f"expected to write to {self._folder}, got {error.strerror}; the next start encodes texts again")
 
     def _forget(self) -> None:
-        """Delete what was used longest ago, among it what a process that died left half written."""
-        files = [path for path in self._folder.iterdir() if path.suffix in (SUFFIX, PART)]
-        for path in sorted(files, key=_used)[: -self._capacity]:
+        """Delete what was used longest ago, and what a process that died left half written."""
+        ours = {suffix: sorted(self._folder.glob(f"*{suffix}"), key=_used) for suffix in (SUFFIX, PART)}
+        dead = [path for path in ours[PART] if _used(path) < time.time() - ABANDONED]
+        for path in [*ours[SUFFIX][: -self._capacity], *dead]:
             path.unlink(missing_ok=True)
 
     def _path(self, text: str) -> Path:

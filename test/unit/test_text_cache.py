@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import warnings
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from gem_ros import Grounder, models
 from gem_ros.config import replace
 from gem_ros.core.text import TextEncoder
-from gem_ros.core.text_cache import TextCache, fingerprint
+from gem_ros.core.text_cache import PART, TextCache, fingerprint
 from gem_ros.errors import ConfigError
 
 TOKENIZER = open_clip.SimpleTokenizer(context_length=16)
@@ -103,6 +104,9 @@ def test_a_damaged_file_is_told_and_written_anew(start, tmp_path, damage):
 
 def test_the_folder_is_bounded_and_forgets_the_oldest_use_but_no_strangers(random_clip, tmp_path):
     (tmp_path / "weights.safetensors").write_bytes(b"of somebody else")
+    for name, age in (("dead", 7200), ("alive", 0)):
+        (tmp_path / f"{name}{PART}").touch()
+        os.utime(tmp_path / f"{name}{PART}", (time.time() - age,) * 2)
     cache = TextCache(tmp_path, "identity", capacity=2)
     for second, text in enumerate(["a", "b", "c"]):
         if text == "c":
@@ -110,8 +114,8 @@ def test_the_folder_is_bounded_and_forgets_the_oldest_use_but_no_strangers(rando
         cache.store({text: torch.full((4,), 0.5)})
         os.utime(cache._path(text), (second, second))
     assert [cache.load(text) is not None for text in "abc"] == [True, False, True]
-    assert (tmp_path / "weights.safetensors").exists()
-    assert len(list(tmp_path.iterdir())) == 3
+    kept = {path.name for path in tmp_path.iterdir()}
+    assert {"weights.safetensors", f"alive{PART}"} < kept and len(kept) == 4
 
 
 def test_many_at_once_in_one_folder(tmp_path):
