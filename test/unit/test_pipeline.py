@@ -1,6 +1,7 @@
 """From an image and texts to targets, on a small random model and on features made by hand."""
 
 import dataclasses
+import itertools
 import json
 import subprocess
 import sys
@@ -306,13 +307,15 @@ def test_absent_queries_cost_nothing_at_the_images_size(sharp, features, monkeyp
     copies = []
     real_cpu = torch.Tensor.cpu
     monkeypatch.setattr(torch.Tensor, "cpu", lambda tensor: copies.append(tensor.shape) or real_cpu(tensor))
-    queries = ["red ball", *(Query(f"door {index}", 1.0) for index in range(63))]
+    pairs = itertools.product(("a", "photo", "of", "green", "ball", "door", "object", "stuff"), repeat=2)
+    queries = ["red ball", *(Query(" ".join(pair), 1.0) for pair in pairs)]
     sharp.ground(features, queries, image=np.zeros((*SIZE, 3), np.uint8), depth=depth(), camera=CAMERA)
     copies.clear()
     calls.update(dict.fromkeys(calls, 0))
-    sharp.ground(features, queries, image=np.zeros((*SIZE, 3), np.uint8), depth=depth(), camera=CAMERA)
+    found = sharp.ground(features, queries, image=np.zeros((*SIZE, 3), np.uint8), depth=depth(), camera=CAMERA)
+    assert [target.reason for target in found.targets] == ["ok", *["absent"] * 64]
     assert set(calls.values()) == {1}
-    assert copies == [(2, 64, 8, 10)]
+    assert copies == [(2, 65, 8, 10)]
 
 
 def test_odd_calls(grounder, features):
