@@ -43,14 +43,15 @@ setup(
     maintainer_email="maintainers@gem-ros.invalid",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["py.typed", "models/*.json", "models/*.safetensors"]},
+    package_data={NAME: ["py.typed", "models/*.json", "models/*.safetensors", "replay/report/page.*"]},
     data_files=shared_files(),
     zip_safe=False,
     install_requires=[
         "backports.zstd",  # as lz4 what rosbags unpacks with, in the versions that it asks for
         "huggingface_hub>=0.20",
+        "jinja2>=3.0",
         "lz4",
-        "matplotlib>=3.5",
+        "matplotlib>=3.6",
         "numpy>=1.23",
         "open_clip_torch>=2.24",
         # The one OpenCV: a second wheel beside it would overwrite its files.

@@ -62,6 +62,7 @@ EXCEPTIONS = {
     "replay/player.py": ROS,
     "messages/decode.py": {"cv_bridge"},
     "replay/pictures.py": {"imageio_ffmpeg"},
+    "replay/report/html.py": {"jinja2"},
     "replay/recovery.py": {"lz4", "backports"},  # what rosbags unpacks with
     "replay/rows.py": {"pyarrow"},
     "replay/engine.py": {"ray"},

@@ -1,0 +1,1 @@
+"""An evaluation as one page: what it says, in charts, tables and pictures."""
