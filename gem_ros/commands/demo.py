@@ -35,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo; 0 when it went through. :class:`GemError` says in a line what went wrong."""
-    from gem_ros.replay.report import write_report
-    from gem_ros.replay.tables import show
+    from gem_ros.replay.session_report import write_report
+    from gem_ros.replay.session_tables import show
 
     plan = prepare(args)
     session = plan.session

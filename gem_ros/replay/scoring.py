@@ -52,24 +52,6 @@ class Maps:
 
 
 @dataclass(frozen=True)
-class Scored:
-    """An answer and its truth: ``visible`` share of the image, ``hit``, ``error`` in m (NaN without).
-
-    The answer's point is in the camera optical frame.
-    """
-
-    answer: Answer
-    visible: float
-    hit: bool
-    error: float
-
-    @property
-    def in_view(self) -> bool:
-        """Whether the queried thing fills enough of the image to be asked for."""
-        return self.visible >= IN_VIEW
-
-
-@dataclass(frozen=True)
 class Verdict:
     """One query over a recording.
 
@@ -202,17 +184,6 @@ def _length(point: npt.ArrayLike | None) -> float | None:
     return None if point is None else float(np.linalg.norm(point))
 
 
-def score(answer: Answer, truth: Truth, observation: Observation) -> Scored:
-    """Hold ``answer`` against ``truth`` in the image it was given for; several things may share a query."""
-    answer = in_camera(answer, observation)
-    sightings = truth.visible(answer.stamp, answer.query)
-    mask = np.zeros(observation.image.shape[:2], bool)
-    for sighting in sightings:
-        mask |= sighting.region(mask.shape)
-    visible = sum(sighting.visible_fraction for sighting in sightings)
-    return Scored(answer, visible, pointing_hit(answer.pixel, mask), _error(answer, mask, observation))
-
-
 def in_camera(answer: Answer, observation: Observation) -> Answer:
     """The answer with its point and position in the camera optical frame; without where the pose is not known."""
     if answer.frame_id in ("", observation.frame_id):
@@ -228,18 +199,18 @@ def in_camera(answer: Answer, observation: Observation) -> Answer:
     return dataclasses.replace(answer, point=moved(answer.point), position=moved(answer.position))
 
 
-def verdict(query: str, scored: Sequence[Scored]) -> Verdict:
+def verdict(query: str, rows: Sequence[Row]) -> Verdict:
     """Sum up one query's answers over a recording."""
-    mine = [each for each in scored if each.answer.query == query]
-    seen = [each for each in mine if each.in_view]
+    mine = [each for each in rows if each.query == query]
+    seen = [each for each in mine if each.present(IN_VIEW)]
     unseen = [each for each in mine if each.visible == 0.0]
     return Verdict(
         query=query,
         in_view=len(seen),
-        found=rate(each.answer.found for each in seen),
-        pointing=rate(each.hit for each in seen),
-        error=summary(each.error for each in seen if each.answer.found),
+        found=rate(each.found for each in seen),
+        pointing=rate(bool(each.hit) for each in seen),
+        error=summary(each.error_m for each in seen if each.found and each.error_m is not None),
         out_of_view=len(unseen),
-        mistaken=rate(each.answer.found for each in unseen),
-        ids=len({each.answer.id for each in seen if each.answer.found} - {None}),
+        mistaken=rate(each.found for each in unseen),
+        ids=len({each.id for each in seen if each.found} - {None}),
     )

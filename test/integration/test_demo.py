@@ -77,6 +77,9 @@ def test_a_node_that_is_right_gets_full_marks(tmp_path, recording):
         assert cv2.imread(str(output / name)).std() > 10
     video = cv2.VideoCapture(str(next(output.glob("overlay.*"))))
     assert video.isOpened() and video.get(cv2.CAP_PROP_FRAME_COUNT) >= 9
+    page = (output / "report.html").read_text(encoding="utf-8")
+    assert str(output / "report.html") in said.replace("\n", "") and "100 % of what is in view is found" in page
+    assert "one thing" in page and page.count("data:image/jpeg;base64,") >= 3 and "How late" in page
     assert left_over(recording) == []
 
 

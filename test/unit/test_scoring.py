@@ -10,7 +10,8 @@ from gem_ros.data import CameraIntrinsics, Observation, Pose
 from gem_ros.errors import BagError, DecodeError
 from gem_ros.replay.masks import Runs
 from gem_ros.replay.metrics import best_iou, iou
-from gem_ros.replay.scoring import Answer, Maps, Scored, best_answers, row, score, verdict
+from gem_ros.replay.rows import Row
+from gem_ros.replay.scoring import Answer, Maps, best_answers, row, verdict
 from gem_ros.replay.truth import Sighting, Truth
 
 CAMERA = CameraIntrinsics(width=4, height=3, fx=2.0, fy=2.0, cx=1.5, cy=1.0)
@@ -31,32 +32,36 @@ def answer(found=True, pixel=(3.0, 1.0), point=(1.5, 0.0, 2.1), stamp=7, query="
     return Answer(stamp, query, found, 0.9 if found else 0.1, 0.5, "ok" if found else "absent", pixel, point)
 
 
+def judged(*, found, query="ball", **known):
+    return Row("bag", 7, query, distance_m=None, score=0.9, threshold=0.5, found=found, reason="ok", **known)
+
+
 TRUTH = Truth(("ball", "cube"), {7: (sighting("ball", 3), sighting("ball", 0), sighting("cube", 1)), 8: ()}, ("door",))
 
 
 def test_one_answer_is_held_against_all_things_of_its_query():
-    right = score(answer(), TRUTH, observation(7))
-    assert right.hit and right.visible == 0.5 and right.error == pytest.approx(0.1)
-    assert score(answer(pixel=(0, 0)), TRUTH, observation(7)).hit
-    other = score(answer(pixel=(1, 0), point=None), TRUTH, observation(7))
-    assert not other.hit and math.isnan(other.error)
-    gone = score(answer(stamp=8), TRUTH, observation(8))
-    assert not gone.hit and gone.visible == 0 and math.isnan(gone.error)
+    right = row("bag", answer(), observation(7), TRUTH)
+    assert right.hit and right.visible == 0.5 and right.error_m == pytest.approx(0.1)
+    assert row("bag", answer(pixel=(0, 0)), observation(7), TRUTH).hit
+    other = row("bag", answer(pixel=(1, 0), point=None), observation(7), TRUTH)
+    assert not other.hit and other.error_m is None
+    gone = row("bag", answer(stamp=8), observation(8), TRUTH)
+    assert not gone.hit and gone.visible == 0 and gone.error_m is None
 
 
 def test_verdict_counts_each_rate_over_its_own_images():
-    def one(visible, found, hit, error):
-        return Scored(answer(found), visible, hit, error)
+    def one(visible, found, hit, error, query="ball"):
+        return judged(found=found, visible=visible, hit=hit, error_m=error, query=query)
 
     scored = [
         one(0.5, True, True, 0.01),
         one(0.01, True, False, 0.03),
         one(0.01, False, True, 0.5),  # not found: its error is no measurement
-        one(0.5, False, False, math.nan),
-        one(0.009, False, False, math.nan),  # in sight, too small to count either way
-        one(0.0, True, False, math.nan),
-        one(0.0, False, False, math.nan),
-        Scored(answer(query="other"), 0.5, False, 9.0),
+        one(0.5, False, False, None),
+        one(0.009, False, False, None),  # in sight, too small to count either way
+        one(0.0, True, False, None),
+        one(0.0, False, False, None),
+        one(0.5, True, False, 9.0, "other"),
     ]
     result = verdict("ball", scored)
     assert (result.in_view, result.found, result.pointing) == (4, 0.5, 0.5)
@@ -84,17 +89,17 @@ def test_a_point_in_another_frame_is_taken_back_to_the_camera():
     pose = Pose("map", np.array([[0, 0, 1, 5], [-1, 0, 0, 6], [0, -1, 0, 7], [0, 0, 0, 1.0]]))
     seen = dataclasses.replace(observation(7), pose=pose)
     placed = dataclasses.replace(answer(point=(7.1, 4.5, 7.0)), frame_id="map")  # (1.5, 0, 2.1) of the camera
-    scored = score(placed, TRUTH, seen)
-    assert scored.error == pytest.approx(0.1) and scored.answer.point == pytest.approx((1.5, 0, 2.1))
-    lost = score(placed, TRUTH, observation(7))
-    assert math.isnan(lost.error) and lost.answer.point is None
-    elsewhere = score(dataclasses.replace(placed, frame_id="odom"), TRUTH, seen)
-    assert math.isnan(elsewhere.error)
+    found = row("bag", placed, seen, TRUTH)
+    assert found.error_m == pytest.approx(0.1) and (found.x, found.y, found.z) == pytest.approx((1.5, 0, 2.1))
+    lost = row("bag", placed, observation(7), TRUTH)
+    assert lost.error_m is None and lost.x is None
+    elsewhere = row("bag", dataclasses.replace(placed, frame_id="odom"), seen, TRUTH)
+    assert elsewhere.error_m is None
 
 
 def test_different_tracks_of_one_thing_are_counted():
     def seen(number, found=True):
-        return Scored(dataclasses.replace(answer(found), id=number), 0.5, True, 0.0)
+        return judged(found=found, id=number, visible=0.5, hit=True, error_m=0.0)
 
     assert verdict("ball", [seen(1), seen(1), seen(4), seen(None), seen(9, found=False)]).ids == 2
 

@@ -1,6 +1,5 @@
 """Captions say what was answered and whether it is right; pictures and videos are files that open."""
 
-import math
 import sys
 
 import cv2
@@ -8,14 +7,15 @@ import numpy as np
 import pytest
 
 from gem_ros.replay import pictures
-from gem_ros.replay.report import caption
-from gem_ros.replay.scoring import Answer, Scored
+from gem_ros.replay.rows import Row
+from gem_ros.replay.session_report import caption
 
 
 def scored(query="ball", found=True, visible=0.1, hit=True, error=0.012):
-    point = (0.3, 0.0, 0.4) if found else None
-    answer = Answer(1, query, found, 0.93 if found else 0.1, 0.5, "ok" if found else "absent", (1.0, 1.0), point)
-    return Scored(answer, visible, hit, error)
+    x, y, z = (0.3, 0.0, 0.4) if found else (None,) * 3
+    score, reason = (0.93, "ok") if found else (0.1, "absent")
+    place = {"u": 1.0, "v": 1.0, "x": x, "y": y, "z": z}
+    return Row("pass", 1, query, visible, None, score, 0.5, found, reason, **place, hit=hit, error_m=error)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def scored(query="ball", found=True, visible=0.1, hit=True, error=0.012):
         ([scored(found=False)], "not found, score 0.10", pictures.BAD),
         ([scored(found=False, visible=0.0)], "not found, score 0.10", pictures.GOOD),
         ([scored(found=False, visible=0.005)], "not found, score 0.10", pictures.NEUTRAL),
-        ([scored(visible=0.0, error=math.nan)], "found, score 0.93, 0.50 m away", pictures.BAD),
+        ([scored(visible=0.0, error=None)], "found, score 0.93, 0.50 m away", pictures.BAD),
         ([scored(), scored("cube", hit=False)], "1 of 2 in view found and pointed at", pictures.BAD),
         ([scored(), scored("cube", False, 0.0)], "1 of 1 in view found and pointed at", pictures.GOOD),
         ([scored("a", False, 0.0), scored("b", False, 0.0)], "none in view, none found", pictures.GOOD),

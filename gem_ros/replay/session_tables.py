@@ -12,8 +12,8 @@ from rich.table import Table
 from gem_ros.replay.scoring import IN_VIEW, Verdict
 
 if TYPE_CHECKING:
-    from gem_ros.replay.report import Report
     from gem_ros.replay.session import Timing
+    from gem_ros.replay.session_report import Report
 
 
 def show(report: Report) -> None:
@@ -21,6 +21,7 @@ def show(report: Report) -> None:
     console = Console()
     console.print(queries_table(report), timing_table(report.timing))
     console.print("written: " + ", ".join(str(file) for file in report.files), soft_wrap=True)
+    console.print(f"the report, to open in a browser: {report.page}", soft_wrap=True)
 
 
 def queries_table(report: Report) -> Table:
