@@ -35,6 +35,7 @@ RELIABLE = Qos(
     _FOREVER,
     False,
 )
+LATCHED = RELIABLE._replace(durability=QosDurability.TRANSIENT_LOCAL)
 
 
 def message_class(name: str) -> type:
@@ -184,8 +185,17 @@ class BagWriter:
 
     def write(self, topic: str, type: str, stamp: int, message: Any) -> None:
         """Append ``message`` of ``type`` (``sensor_msgs/msg/Image``) as arrived at ``stamp`` ns."""
+        connection = self._connection(topic, type, typestore(), RELIABLE)
+        self._writer.write(connection, stamp, typestore().serialize_cdr(message, type))
+
+    def copy(self, record: Record, *, latched: bool = False) -> None:
+        """Append a recorded message as it is; ``latched`` topics, like ``/tf_static``, are offered to latecomers."""
+        connection = self._connection(record.topic, record.type, record.types, LATCHED if latched else RELIABLE)
+        self._writer.write(connection, record.time, record.data)
+
+    def _connection(self, topic: str, type: str, types: Typestore, qos: Qos) -> Any:
         if topic not in self._connections:
             self._connections[topic] = self._writer.add_connection(
-                topic, type, typestore=typestore(), offered_qos_profiles=[RELIABLE]
+                topic, type, typestore=types, offered_qos_profiles=[qos]
             )
-        self._writer.write(self._connections[topic], stamp, typestore().serialize_cdr(message, type))
+        return self._connections[topic]
