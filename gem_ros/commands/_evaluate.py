@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gem_ros.errors import BagError, GemError, ModelError
-from gem_ros.replay import engine, store
+from gem_ros.replay import annotate, engine, store
 from gem_ros.replay.engine import Job, Outcome
 from gem_ros.replay.evaluate import Evaluated, inputs_hash
 from gem_ros.replay.evaluation import Evaluation, Input
@@ -24,6 +24,8 @@ from gem_ros.replay.summary import summarise
 if TYPE_CHECKING:
     from gem_ros.replay.session import Pass
 
+ANNOTATED = "annotated"
+MARKS = ("", "+annotated", "+video")  # of a key: what was made beside the rows, each with what stands before it
 Progress = Callable[[int, int, float], None]  # number of the recording, images and share of it done
 
 
@@ -63,16 +65,35 @@ def _outcomes(
     if args.report:
         left = []
         for job, key in _keyed(settings, jobs):
-            done = store.load_rows(args.report, job.name, key)
+            done = _finished(args, job, key)
             if done is None:
                 left.append(job)
-                keys[job.index] = key
+                keys[job.index] = key + MARKS[_wanted(args)]
             else:
                 yield job, done
-    for job, outcome in engine.run(left, settings, workers=args.workers, engine=args.engine, progress=tell):
+    work = engine.evaluate_job
+    if _wanted(args):
+        work = partial(annotate.evaluate_annotated, folder=args.report / ANNOTATED, video=args.video)
+    for job, outcome in engine.run(
+        left, settings, workers=args.workers, engine=args.engine, progress=tell, evaluate=work
+    ):
         if args.report and not isinstance(outcome, GemError):
             store.save_rows(args.report, keys[job.index], outcome)
         yield job, outcome
+
+
+def _wanted(args: argparse.Namespace) -> int:
+    """Which of :data:`MARKS` the rows of a recording must have at least."""
+    return 2 if args.video else int(args.annotate)
+
+
+def _finished(args: argparse.Namespace, job: Job, key: str) -> Evaluated | None:
+    """The rows that there are already, with everything that is wanted beside them."""
+    wanted = _wanted(args)
+    if wanted and not annotate.annotated_path(args.report / ANNOTATED, job).is_dir():
+        return None
+    found = (store.load_rows(args.report, job.name, key + mark) for mark in MARKS[wanted:])
+    return next((each for each in found if each is not None), None)
 
 
 def _keyed(settings: Settings, jobs: Sequence[Job]) -> Iterator[tuple[Job, str]]:

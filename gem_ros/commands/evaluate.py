@@ -29,6 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--absent", default="", metavar="QUERIES", help="also ask for these, which are nowhere in view")
     add("--mode", choices=("offline", "live"), default="offline", help="every image once; or the real node over DDS")
     add("--report", type=Path, metavar="DIR", help="folder for numbers and rows; what is there already is kept")
+    add("--annotate", action="store_true", help="write a bag of each recording with what was found, to DIR/annotated")
+    add("--video", action="store_true", help="and a video of it; MP4 with gem_ros[video], else GIF")
     add("--fail-under", action="append", default=[], metavar="NAME=VALUE", help="exit 1 where a metric is lower")
     add("--fail-over", action="append", default=[], metavar="NAME=VALUE", help="exit 1 where a metric is higher")
     add("--compare", nargs=2, type=Path, metavar="METRICS", help="two metrics.json: what differs, and is it chance?")
@@ -75,6 +77,8 @@ def run(args: argparse.Namespace) -> int:
     evaluation = summed_up(settings, jobs, results)
     checks = check(evaluation, limits)
     write(args, evaluation, checks)
+    if args.report:
+        write_report(args, settings, jobs, evaluation, checks)
     if results.failed:
         return BAD_INPUT
     return DONE if all(each.met for each in checks) else MISSED
@@ -100,6 +104,10 @@ def read_settings(args: argparse.Namespace) -> Settings:
             raise ConfigError(f"{name}: expected {_RANGES[name]}, got {value:g}")
     if args.mode == "live" and (args.every != 1 or args.workers != 1 or args.engine != "local"):
         raise ConfigError("--mode live: plays every image into one node; leave out --every, --workers and --engine")
+    if (args.annotate or args.video) and (args.mode == "live" or not args.report):
+        raise ConfigError(
+            "--annotate, --video: expected --report DIR and --mode offline; live, record the node's topics"
+        )
     given = {"model": args.model, "pretrained": args.pretrained, "device": args.device}
     return Settings(
         config=read_config(args.params_file, given),
@@ -163,6 +171,32 @@ def write(args: argparse.Namespace, evaluation: Evaluation, checks: Sequence[Che
         say("written: " + ", ".join(map(str, store.save(args.report, evaluation))))
     for check in checks:
         say(f"{'kept' if check.met else 'FAILED'}: {check.text}")
+
+
+def write_report(
+    args: argparse.Namespace,
+    settings: Settings,
+    jobs: Sequence[Job],
+    evaluation: Evaluation,
+    checks: Sequence[Check],
+) -> None:
+    """The page, with pictures of the images that tell most; its path is the last line."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from gem_ros.replay.evaluate import load_grounder, prepare
+    from gem_ros.replay.report import gallery, html
+
+    paths = {job.name: job.path for job in jobs}
+    pictures = gallery.ground_again(
+        evaluation, lambda name: prepare(paths[name], settings), lambda: load_grounder(settings.config)
+    )
+    console = Console()
+    with console.status("drawing the report"):
+        path = html.write(evaluation, args.report, pictures=pictures, checks=checks)
+    if args.annotate or args.video:
+        console.print(escape(f"recordings with what was found: {args.report / 'annotated'}"), soft_wrap=True)
+    console.print(escape(f"the report, to open in a browser: {path}"), soft_wrap=True, highlight=False)
 
 
 def compare(args: argparse.Namespace) -> int:

@@ -142,7 +142,7 @@ def evaluate_bag(
     """
     begin, settings = time.monotonic(), reproducible(settings)
     task, name = prepare(path, settings), name or path.name
-    grounder = _grounder(settings.config)
+    grounder = load_grounder(settings.config)
     loaded, (first, last) = time.monotonic(), bag.time_range(path, task.note)
     rows: list[Row] = []
     stamps: list[int] = []
@@ -165,7 +165,7 @@ def describe(task: Task, name: str, sha256: str, stamps: Collection[int]) -> Inp
 
 
 @lru_cache(maxsize=1)
-def _grounder(config: Config) -> Grounder:
+def load_grounder(config: Config) -> Grounder:
     """Loaded once per process."""
     return Grounder.load(config=config)
 
