@@ -1,9 +1,15 @@
-"""The pictures of targets in docs/images, drawn from the sample recording: ``python docs/make_pictures.py``.
+"""The pictures in docs/images, drawn from the sample recording: ``python docs/make_pictures.py``.
 
-The way is the node's: ground each image, place it in the map, track, encode. Only the last image is shown.
+Those of targets go the node's way: ground each image, place it in the map, track, encode; the last image is shown.
+``python docs/make_pictures.py report`` evaluates the recording: ``docs/evaluation/metrics.json``, and, where a Chromium
+is installed, the picture of its report.
 """
 
 import dataclasses
+import shutil
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import cv2
@@ -11,6 +17,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.spatial.transform import Rotation
 
+from gem_ros import cli
 from gem_ros.data import CameraIntrinsics, Grounding, Observation, Pose, Query
 from gem_ros.geometry.camera import back_project
 from gem_ros.geometry.frames import in_frame
@@ -29,6 +36,9 @@ ABSENT = ("black chair", "violin")
 TABLE = ("red ball", "yellow cone", "blue mug")
 CUBE, SPHERE, TEXT = 1, 2, 9  # visualization_msgs/Marker
 STANDOFF = 0.4  # m; the table is small
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+PAGE = 1180, 2330  # px of the report that are shown: its summary, table and first charts
+LIMITS = ("--fail-under", "found_recall=0.8", "--fail-over", "error_p90_m=0.05")
 
 
 def look(grounder: Grounder, queries: tuple[str, ...]) -> tuple[Observation, Grounding]:
@@ -108,13 +118,35 @@ def box(axes, centre, scale, rotation, colour) -> None:
                 axes.plot(*ends.T, color=colour, lw=1.3, zorder=2)
 
 
-def main() -> None:
-    grounder = Grounder.load("bundled")
+def report(name: str) -> None:
+    """What gem-ros evaluate makes of the recording."""
+    numbers = FOLDER.parent / "evaluation"
+    numbers.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        if cli.main(["evaluate", str(resource("data/tabletop")), "--report", str(folder), *LIMITS]):
+            raise SystemExit("the recording could not be evaluated")
+        shutil.copy(folder / "metrics.json", numbers)
+        browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+        if browser is None:
+            raise SystemExit(f"{name} is left as it is: expected one of {', '.join(BROWSERS)}; apt install chromium")
+        options = ["--headless", "--no-sandbox", "--hide-scrollbars", f"--window-size={PAGE[0]},{PAGE[1]}"]
+        shot = folder / "report.png"
+        page = (folder / "report.html").as_uri()
+        subprocess.run([browser, *options, f"--screenshot={shot}", page], check=True, capture_output=True)
+        cv2.imwrite(str(FOLDER / name), cv2.imread(str(shot)), [cv2.IMWRITE_JPEG_QUALITY, 72])
+
+
+def main(chosen: list[str]) -> None:
     FOLDER.mkdir(exist_ok=True)
+    if chosen == ["report"]:
+        report("report.jpg")
+        return
+    grounder = Grounder.load("bundled")
     overlay("target.jpg", *look(grounder, ("red ball",)))
     overlay("absent.jpg", *look(grounder, ABSENT))
     markers("markers.jpg", *look(grounder, TABLE))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
