@@ -93,7 +93,7 @@ make_environment() {
       say "Installing PyTorch, open_clip and the ROS 2 wheels into $VENV (once; several minutes, about 6 GB)"
     fi
     if ! with_patience "$VENV/install.log" "$VENV/bin/python" -m pip install --disable-pip-version-check \
-      --constraint "$ROOT/constraints.txt" --editable "${ROOT}[ros,sim,video,dev]"; then
+      --constraint "$ROOT/constraints.txt" --editable "${ROOT}[ros,sim,video,ray,dev]"; then
       tail -n 15 "$VENV/install.log" >&2
       die "pip could not install everything; all of its output is in $VENV/install.log"
     fi

@@ -2,5 +2,8 @@
 
 import os
 
+from gem_ros.process import share_cores
+
 os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+share_cores()  # with the processes that they start
