@@ -89,15 +89,14 @@ def node_command(session: Session) -> list[str]:
 
 
 def player_command(session: Session) -> list[str]:
-    """``gem-ros play`` into the node's own topics, once it listens."""
+    """``gem-ros play`` into the node's own topics, once all listen."""
     command = [sys.executable, "-m", "gem_ros", "play", str(session.bag), "--rate", f"{session.rate:g}"]
     if session.clock:
         command.append("--clock")
     for recorded, played in session.remaps.items():
         command += ["--remap", f"{recorded}:={played}"]
-    # This process listens to the image too: only a topic of the node's alone says that the node is there.
-    watched = session.topics.camera_info or session.topics.depth or session.topics.image
-    return [*command, "--wait", f"{PATIENCE:g}", "--wait-topic", watched]
+    # The node and this process: DDS may find the one seconds after the other.
+    return [*command, "--wait", f"{PATIENCE:g}", "--wait-topic", session.topics.image, "--listeners", "2"]
 
 
 def use_own_network() -> None:

@@ -20,6 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--wait", type=float, default=0.0, metavar="SECONDS", help="wait at most so long until someone listens"
     )
     parser.add_argument("--wait-topic", metavar="RECORDED", help="topic whose listener is waited for (default: any)")
+    parser.add_argument(
+        "--listeners", type=int, default=1, metavar="N", help="so many are waited for on one topic (default: 1)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
         remaps=parse_remaps(args.remap),
         wait=args.wait,
         wait_topic=args.wait_topic,
+        listeners=args.listeners,
     )
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:

@@ -29,8 +29,8 @@ class Playback:
 
     ``rate`` 2.0 is twice as fast; ``loop`` starts over for ever; ``clock`` publishes ``/clock`` from
     the recording's time; ``restamp`` moves header stamps to now, keeping equal stamps equal;
-    ``remaps`` renames topics; ``wait`` is the longest time in s to wait for a subscriber of
-    ``wait_topic`` (recorded name), 0 for not at all.
+    ``remaps`` renames topics; ``wait`` is the longest time in s to wait for ``listeners`` subscribers of
+    ``wait_topic`` (recorded name; None: of any topic), 0 for not at all.
     """
 
     path: Path
@@ -41,10 +41,13 @@ class Playback:
     remaps: Mapping[str, str] = field(default_factory=dict)
     wait: float = 0.0
     wait_topic: str | None = None
+    listeners: int = 1
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.rate) and self.rate > 0):
             raise BagError(f"rate: expected a number above 0, got {self.rate:g}")
+        if self.listeners < 1:
+            raise BagError(f"listeners: expected at least 1, got {self.listeners}")
 
 
 def parse_remaps(texts: list[str]) -> dict[str, str]:
@@ -129,19 +132,24 @@ def _clock(node: Node) -> Callable[[int], None]:
 
 
 def _await_subscriber(publishers: Mapping[str, Publisher], playback: Playback) -> None:
-    """Wait until someone listens, so that the first images are not played into the void."""
+    """Wait until all listen who are waited for, so that the first images are not played into the void."""
     watched = [publishers[playback.wait_topic]] if playback.wait_topic else list(publishers.values())
     deadline = time.monotonic() + playback.wait
-    while playback.wait > 0 and not any(each.get_subscription_count() for each in watched):
+    while playback.wait > 0 and (found := max(map(_listeners, watched))) < playback.listeners:
         if time.monotonic() > deadline:
             names = ", ".join(each.topic_name for each in watched)
-            raise BagError(f"play: expected a subscriber of {names} within {playback.wait:g} s, got none")
+            expected = "a subscriber" if playback.listeners == 1 else f"{playback.listeners} subscribers"
+            raise BagError(f"play: expected {expected} of {names} within {playback.wait:g} s, got {found or 'none'}")
         time.sleep(0.02)
     counts, since = [-1], time.monotonic()
     while playback.wait > 0 and time.monotonic() < since + SETTLE:
-        now = [each.get_subscription_count() for each in publishers.values()]
+        now = list(map(_listeners, publishers.values()))
         counts, since = now, time.monotonic() if now != counts else since
         time.sleep(0.02)
+
+
+def _listeners(publisher: Publisher) -> int:
+    return int(publisher.get_subscription_count())
 
 
 def _play_once(
