@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gem_ros import cli
 from gem_ros.benchmarks import results, tables
+from gem_ros.process import share_cores
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PAGE = ROOT / "benchmarks" / "results", ROOT / "docs" / "performance.md"
@@ -23,6 +24,7 @@ RUNS = {
 
 def measure() -> None:
     """One file of numbers and one picture for each model of interest."""
+    share_cores()  # as every command does, before PyTorch is loaded
     import torch
 
     kind = "gpu" if torch.cuda.is_available() else "cpu"

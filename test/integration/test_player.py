@@ -140,6 +140,24 @@ def test_nobody_listening_is_an_error(domain, recording):
         player.play(player.Playback(recording, wait=0.2))
 
 
+def test_who_is_waited_for_may_be_several(domain, recording):
+    import rclpy
+    from sensor_msgs.msg import Image
+
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node("one_listener", context=context)
+    try:
+        node.create_subscription(Image, "/camera/image", lambda message: None, 10)
+        with pytest.raises(BagError, match="expected 2 subscribers of /camera/image within 3 s, got 1"):
+            player.play(player.Playback(recording, wait=3.0, listeners=2))
+    finally:
+        node.destroy_node()
+        context.try_shutdown()
+    with pytest.raises(BagError, match="listeners"):
+        player.Playback(recording, listeners=0)
+
+
 @pytest.mark.parametrize("values", [{"rate": 0.0}, {"rate": float("nan")}])
 def test_a_bad_rate_is_refused(recording, values):
     with pytest.raises(BagError, match="rate"):
