@@ -141,14 +141,13 @@ def test_nobody_listening_is_an_error(domain, recording):
 
 
 def test_who_is_waited_for_may_be_several(domain, recording):
-    import rclpy
-    from sensor_msgs.msg import Image
+    from sensor_msgs.msg import CompressedImage
 
     context = rclpy.Context()
     rclpy.init(context=context)
     node = rclpy.create_node("one_listener", context=context)
     try:
-        node.create_subscription(Image, "/camera/image", lambda message: None, 10)
+        node.create_subscription(CompressedImage, "/camera/image", lambda message: None, 10)
         with pytest.raises(BagError, match="expected 2 subscribers of /camera/image within 3 s, got 1"):
             player.play(player.Playback(recording, wait=3.0, listeners=2))
     finally:
