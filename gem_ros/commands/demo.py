@@ -35,15 +35,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo; 0 when it went through. :class:`GemError` says in a line what went wrong."""
-    from gem_ros.replay.session_report import write_report
-    from gem_ros.replay.session_tables import show
-
     plan = prepare(args)
     session = plan.session
     use_own_network()
     with interruptible(), progress() as say:
         passes = perform(session, plan.passes, say)
         say("drawing", 0.0)
+        from gem_ros.replay.session_report import write_report  # with PyTorch: seconds
+        from gem_ros.replay.session_tables import show
+
         report = write_report(
             session.bag,
             plan.truth,
