@@ -35,7 +35,7 @@ from gem_ros.geometry.refine import check as check_refinement
 from gem_ros.geometry.refine import refine, upsample
 from gem_ros.geometry.registration import Registered, register
 from gem_ros.geometry.target import Region, find_regions, measure
-from gem_ros.models import BUNDLED, calibrated, default_config
+from gem_ros.models import BUNDLED, ModelCard, calibrated, default_config
 from gem_ros.queries import parse_query
 
 FloatMaps = npt.NDArray[np.float32]
@@ -91,8 +91,7 @@ class Grounder:
             loaded = dataclasses.replace(loaded, card=card)
         if where.type != "cpu":
             return cls(loaded, config)
-        longer = config.image_size or loaded.card.defaults.get("image_size") or IMAGE_SIZE
-        height, width = input_size((3, 4), longer, loaded.patch_size)
+        height, width = input_size((3, 4), _longer_side(config, loaded.card), loaded.patch_size)
         tokens = 1 + height * width // (loaded.patch_size[0] * loaded.patch_size[1])
         make = partial(_encoder, config=config)
         return cls(loaded, config, fit_to_cpu(make, loaded.clip.visual, tokens, free=precision == "auto"))
@@ -106,7 +105,7 @@ class Grounder:
 
     def image_size(self, config: Config | None = None) -> int:
         """Longer side in px that images are fed to the model with: the parameter's, else the card's, else 448."""
-        return (config or self.config).image_size or self.card.defaults.get("image_size") or IMAGE_SIZE
+        return _longer_side(config or self.config, self.card)
 
     def encode_image(self, rgb: npt.NDArray[np.uint8], *, config: Config | None = None) -> PatchFeatures:
         """(H, W, 3) uint8 RGB -> dense features; of ``config`` only ``image_size`` is read.
@@ -252,6 +251,10 @@ class Grounder:
             score = float(similarity.presence_scores(torch.tensor(region.strength), self.card.presence))
             if score >= threshold:
                 yield score, region
+
+
+def _longer_side(config: Config, card: ModelCard) -> int:
+    return config.image_size or card.defaults.get("image_size") or IMAGE_SIZE
 
 
 def _encoder(visual: Any, config: Config, attend: Attend = fused) -> DenseEncoder:
