@@ -96,6 +96,29 @@ class GemConfig:
 
 
 @dataclass(frozen=True)
+class DiagnosticsConfig:
+    """From where on /diagnostics says that something is wrong (docs/diagnostics.md)."""
+
+    max_silence: float = parameter(
+        2.0,
+        "without an image, or depth that somebody publishes, for so long is told",
+        unit="s",
+        low=0.1,
+        high=3600.0,
+        dynamic=True,
+    )
+    min_rate: float = parameter(
+        0.0, "fewer images per second are told; 0: never", unit="Hz", low=0.0, high=1000.0, dynamic=True
+    )
+    max_latency: float = parameter(
+        1.0, "a longer way from image to result (p95) is told; 0: never", unit="s", low=0.0, high=3600.0, dynamic=True
+    )
+    min_depth_valid: float = parameter(
+        0.05, "a smaller share of valid depth is told; 0: never", low=0.0, high=1.0, dynamic=True
+    )
+
+
+@dataclass(frozen=True)
 class Config:
     """All parameters of gem_ros; nested fields have dotted names (``gem.blocks``)."""
 
@@ -200,6 +223,7 @@ class Config:
         0.0, "most images processed per second; 0: the camera's", unit="Hz", low=0.0, high=1000.0, dynamic=True
     )
     overlay_alpha: float = parameter(0.5, "opacity of the heatmap in the overlay", low=0.0, high=1.0, dynamic=True)
+    diagnostics: DiagnosticsConfig = DiagnosticsConfig()
     autostart: bool = parameter(True, "configure and activate by itself; false waits for a lifecycle manager")
 
     def __post_init__(self) -> None:

@@ -26,6 +26,10 @@ class Degradation:
         """Whether anything is given up at present."""
         return bool(self._steps)
 
+    def described(self, wanted: int) -> str:
+        """What is done instead of ``wanted`` px for as many images as wait; empty where nothing is given up."""
+        return self._now(wanted) if self.degraded else ""
+
     def image_size(self, wanted: int) -> int:
         """Longer side in px to use where ``wanted`` is asked for; never below :data:`SMALLEST` if it was not."""
         return max(round(wanted * self._scale), min(wanted, SMALLEST))

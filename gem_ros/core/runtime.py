@@ -87,6 +87,11 @@ def free_memory(device: torch.device) -> None:
         torch.cuda.empty_cache()
 
 
+def memory_in_use(device: torch.device | str) -> float:
+    """What PyTorch holds of a GPU's memory, MiB, with what it keeps for later."""
+    return torch.cuda.memory_reserved(device) / 2**20
+
+
 def fit_to_cpu(make: Callable[..., DenseEncoder], visual: Any, tokens: int, *, free: bool) -> DenseEncoder:
     """The encoder ``make(visual, attend=...)`` with the attention product and precision that are fastest here.
 

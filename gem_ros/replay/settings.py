@@ -21,6 +21,7 @@ from gem_ros.replay.scoring import IN_VIEW
 
 PACKAGES = ("numpy", "opencv-contrib-python-headless", "open_clip_torch", "rosbags", "scipy", "torch")
 MODES = ("offline", "live")
+LIVE = "diagnostics."  # parameters that no result depends on
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class Settings:
 
     def values(self) -> dict[str, Any]:
         """As JSON values; paths by their names alone."""
-        config = {each.name: value_of(self.config, each.name) for each in parameters() if each.name != "queries"}
+        names = [each.name for each in parameters() if each.name != "queries" and not each.name.startswith(LIVE)]
+        config = {name: value_of(self.config, name) for name in names}
         topics = ("image_topic", "depth_topic", "camera_info_topic", "pose_topic")
         return {
             "mode": self.mode,

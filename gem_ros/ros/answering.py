@@ -13,7 +13,7 @@ import numpy as np
 from gem_ros.data import Grounding
 from gem_ros.errors import GemError
 from gem_ros.geometry.frames import in_frame
-from gem_ros.ros.views import Asked, Camera, View
+from gem_ros.ros.views import Answer, Asked, Camera, View
 
 if TYPE_CHECKING:
     from gem_ros.pipeline import Grounder
@@ -57,7 +57,7 @@ class Answerer:
         """Answer what is asked on ``view``, or anew on the last one if that is not too old. ``since`` is when an
         answer was due (monotonic s).
         """
-        asked = self._speech.asked
+        asked, began = self._speech.asked, time.monotonic()
         if view is None and (self._view is None or since - self._view.arrival > asked.config.max_age):
             return
         self._view = view = view or self._view
@@ -66,8 +66,7 @@ class Answerer:
         grounding = self._ground(view, asked)
         messages = self._camera.outputs.encode(view, grounding, asked, time.monotonic() - since)
         if self._speech.say(messages, asked.epoch):
-            now = time.monotonic()
-            self._camera.observer.result(now, now - since, grounding)
+            self._camera.observer.result(Answer(view, grounding, due=since, began=began, done=time.monotonic()))
 
     def _ground(self, view: View, asked: Asked) -> Grounding:
         tracker = self._camera.tracker

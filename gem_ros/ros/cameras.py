@@ -9,7 +9,7 @@ from rclpy.lifecycle import LifecycleNode
 
 from gem_ros.config import Config
 from gem_ros.geometry.tracking import Tracker
-from gem_ros.ros.diagnostics import Health
+from gem_ros.ros.health import Health
 from gem_ros.ros.inputs import Inputs
 from gem_ros.ros.outputs import Outputs
 from gem_ros.ros.poses import pose_sources
@@ -36,7 +36,9 @@ def make_seats(node: LifecycleNode, config: Config) -> list[Seat]:
     prefixes = [f"{name}/" if name else "" for name in names]
     seats = []
     for name, prefix, pose in zip(names, prefixes, pose_sources(node, config, prefixes), strict=True):
-        health = Health(partial(_warn, node, f"{name}: " if name else ""))
+        health = Health(
+            partial(_warn, node, f"{name}: " if name else ""), ros_clock=lambda: node.get_clock().now().nanoseconds
+        )
         inputs, outputs = Inputs(node, config, health, prefix, pose), Outputs(node, health.problem, prefix)
         seats.append(Seat(Camera(name, inputs, outputs, health, Tracker()), inputs, outputs, health))
     return seats

@@ -1,125 +1,150 @@
-"""How the node is doing: counted as it happens, told once a second."""
+"""``/diagnostics``: once a second, and at once when something goes wrong or is well again."""
 
 from __future__ import annotations
 
-import threading
+import contextlib
+import os
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-import numpy as np
-from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.lifecycle import LifecycleNode
 
-from gem_ros.data import Grounding
+from gem_ros.models import BUNDLED
+from gem_ros.process import memory
+from gem_ros.ros import verdict
+from gem_ros.ros.cameras import Seat
+from gem_ros.ros.qos import NO_PUBLISHER_EVENTS, mismatches, unheard
+from gem_ros.ros.verdict import Around, Finding
+from gem_ros.ros.views import Asked
 
-WINDOW = 5.0  # s that rates look back
-LATENCIES = 200  # results that the latency percentiles look back
-REPEAT = 5.0  # s before the same complaint is logged again
-REMEMBERED = 100  # complaints told apart
-SILENCE = 2.0  # s without an image that count as a lost camera
+PERIOD = 1.0  # s between statuses while nothing changes
+POLL = 0.1  # s between looks whether something has: at most ten statuses a second
+GRAPH = 0.5  # s between looks at the other nodes: asking for them costs more than all the rest
+START = "start the camera, or remap image to its topic"
+ALSO = 5  # findings beside the first that a status lists
 
 
 @dataclass(frozen=True)
-class State:
-    """A DiagnosticStatus' level and message."""
-
-    level: bytes
-    summary: str
-
-
-class Rate:
-    """Events per second over the last :data:`WINDOW`."""
-
-    def __init__(self) -> None:
-        self._times: deque[float] = deque(maxlen=1000)
-
-    def add(self, now: float) -> None:
-        """An event at ``now`` (monotonic s)."""
-        self._times.append(now)
-
-    def per_second(self, now: float) -> float:
-        """Between the first and the last event of the window; 0 for fewer than two."""
-        times = [each for each in self._times if each > now - WINDOW]
-        return (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 and times[-1] > times[0] else 0.0
-
-    def age(self, now: float) -> float | None:
-        """Seconds since the last event, None if there was none."""
-        return now - self._times[-1] if self._times else None
-
-
-class Health:
-    """Counts what the worker does (any thread) and sums it up as values for a DiagnosticStatus.
-
-    ``log`` gets each problem once per :data:`REPEAT`, however often it occurs.
+class Situation:
+    """The node at this moment. ``failure``: why it could not be configured; ``status``: how the model runs;
+    ``dropped``: images of each camera that were replaced by newer ones; ``degraded``: what was given up for memory.
     """
 
-    def __init__(self, log: Callable[[str], None]) -> None:
-        self._log = log
-        self._lock = threading.Lock()
-        self._images, self._results = Rate(), Rate()
-        self._latencies: deque[float] = deque(maxlen=LATENCIES)
-        self._reasons: Counter[str] = Counter()
-        self._problems = 0
-        self._logged: dict[str, float] = {}
-        self._started = time.monotonic()
-        self._last_problem: tuple[float, str] | None = None
-
-    def image(self, now: float) -> None:
-        """An image came at ``now`` (monotonic s)."""
-        with self._lock:
-            self._images.add(now)
-
-    def result(self, now: float, latency: float, grounding: Grounding) -> None:
-        """A result was published, ``latency`` s after what it answers."""
-        with self._lock:
-            self._results.add(now)
-            self._latencies.append(latency)
-            self._reasons.update(str(target.reason) for target in grounding.targets)
-
-    def problem(self, line: str) -> None:
-        """Something could not be used; the first line says what."""
-        now, first = time.monotonic(), line.splitlines()[0]
-        what = first.partition(", got ")[0]  # numbers differ from image to image, the problem is the same
-        with self._lock:
-            self._last_problem = now, first
-            self._problems += 1
-            quiet = now - self._logged.get(what, -REPEAT) < REPEAT
-            if not quiet:
-                if len(self._logged) >= REMEMBERED:
-                    self._logged.clear()
-                self._logged[what] = now
-        if not quiet:
-            self._log(line)
-
-    def state(self, now: float) -> State:
-        """One line for all: a problem of the last seconds, a silent camera, or that all is well."""
-        with self._lock:
-            silence = self._images.age(now)
-            if self._last_problem and now - self._last_problem[0] < WINDOW:
-                return State(DiagnosticStatus.WARN, self._last_problem[1])
-            if silence is None and now - self._started > SILENCE:
-                return State(DiagnosticStatus.WARN, "no image yet")
-            if silence is not None and silence > SILENCE:
-                return State(DiagnosticStatus.WARN, f"no image for {silence:.0f} s")
-            return State(DiagnosticStatus.OK, "running")
-
-    def values(self, now: float) -> dict[str, str]:
-        """Rates in Hz, latency in ms, counts of reasons and problems."""
-        with self._lock:
-            latencies = np.asarray(self._latencies or [np.nan]) * 1e3
-            return {
-                "image_rate_hz": f"{self._images.per_second(now):.1f}",
-                "result_rate_hz": f"{self._results.per_second(now):.1f}",
-                "latency_p50_ms": f"{np.percentile(latencies, 50):.1f}",
-                "latency_p95_ms": f"{np.percentile(latencies, 95):.1f}",
-                "problems": str(self._problems),
-                **{f"reason_{name}": str(count) for name, count in sorted(self._reasons.items())},
-            }
+    asked: Asked
+    device: str
+    active: bool
+    enabled: bool = True
+    failure: str = ""
+    status: Mapping[str, str] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    degraded: str = ""
 
 
-def diagnostic_status(name: str, device: str, state: State, values: Mapping[str, str]) -> DiagnosticStatus:
-    """One status as ``/diagnostics`` wants it."""
-    status = DiagnosticStatus(level=state.level, name=name, message=state.summary, hardware_id=device)
-    status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
-    return status
+class Diagnostics:
+    """The publisher of ``/diagnostics``; :meth:`tick` is to be called every :data:`POLL` s.
+
+    ``announced`` is the publisher and ``asked`` the topic that all cameras share.
+    """
+
+    def __init__(self, node: LifecycleNode, seats: Sequence[Seat], announced: Any, asked: str) -> None:
+        self._node, self._seats, self._announced, self._asked = node, seats, announced, asked
+        self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10, **NO_PUBLISHER_EVENTS)
+        self._told: list[list[str]] = []  # what the findings of each status were about
+        self._at = self._looked = -PERIOD
+        self._graph: list[tuple[tuple[str, ...], dict[str, str]]] = []
+
+    def tick(self, situation: Situation) -> None:
+        """Publish if it is time or something has changed; inactive, only that configuring failed."""
+        if not situation.active and not situation.failure:
+            self._told = []
+            return
+        now = time.monotonic()
+        around = self._around(situation, now) if situation.active else []
+        reports = [
+            seat.health.report(each.listened and each.enabled) for seat, each in zip(self._seats, around, strict=False)
+        ]
+        found = [verdict.judge(report, each) for report, each in zip(reports, around, strict=True)]
+        found = found or [[verdict.unconfigured(situation.failure, self._node.get_fully_qualified_name())]]
+        about = [[each.about for each in findings] for findings in found]
+        if about == self._told and now - self._at < PERIOD:
+            return
+        common = _common(situation)
+        if not around:
+            statuses = [self._status("", found[0], common)]
+        else:
+            statuses = [
+                self._status(
+                    seat.name, findings, verdict.values(report, each) | common | _dropped(situation, seat.name)
+                )
+                for seat, findings, report, each in zip(self._seats, found, reports, around, strict=True)
+            ]
+            self._log(found)
+        self._told, self._at = about, now
+        array = DiagnosticArray(status=statuses)
+        array.header.stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(array)
+        for seat in self._seats:
+            seat.health.told()
+
+    def _around(self, situation: Situation, now: float) -> list[Around]:
+        if now - self._looked >= GRAPH:
+            self._looked, self._graph = now, [self._look(seat) for seat in self._seats]
+        return [
+            Around(
+                config=situation.asked.config,
+                enabled=situation.enabled,
+                listened=seat.outputs.wanted(),
+                asked=bool(situation.asked.queries),
+                mismatched=mismatched,
+                unheard=silent,
+                degraded=situation.degraded,
+            )
+            for seat, (mismatched, silent) in zip(self._seats, self._graph, strict=True)
+        ]
+
+    def _look(self, seat: Seat) -> tuple[tuple[str, ...], dict[str, str]]:
+        """Who cannot be talked to, and why topics may be silent. The first camera has what concerns all."""
+        first = seat is self._seats[0]
+        publishers = [*seat.outputs.publishers.values(), *([self._announced] if first else [])]
+        subscribed = [*seat.inputs.reliable, *([self._asked] if first else [])]
+        silent = {name: unheard(self._node, topic, kind) for name, (topic, kind) in seat.inputs.topics.items()}
+        silent["image"] = silent["image"] or f"nobody publishes {seat.inputs.topics['image'][0]}; {START}"
+        return tuple(mismatches(self._node, publishers, subscribed)), silent
+
+    def _status(self, camera: str, found: Sequence[Finding], values: Mapping[str, str]) -> DiagnosticStatus:
+        name = self._node.get_fully_qualified_name() + (f": {camera}" if camera else "")
+        status = DiagnosticStatus(
+            level=found[0].level, name=name, message=found[0].message, hardware_id=values["device"]
+        )
+        also = {f"also_{index}": each.message for index, each in enumerate(found[1 : 1 + ALSO], 1)}
+        status.values = [KeyValue(key=key, value=value) for key, value in {**also, **values}.items()]
+        return status
+
+    def _log(self, found: Sequence[Sequence[Finding]]) -> None:
+        """What was not told before; a problem of an image has been logged when it occurred."""
+        before = [*self._told, *([] for _ in found)]
+        for seat, findings, told in zip(self._seats, found, before, strict=False):
+            for each in findings:
+                if each.level != verdict.OK and each.about not in told:
+                    seat.health.warn(each.about, each.message)
+
+
+def _common(situation: Situation) -> dict[str, str]:
+    """What all cameras share."""
+    config, device = situation.asked.config, situation.device
+    model = config.model if config.model == BUNDLED else f"{config.model}/{config.pretrained}"
+    used = {}
+    with contextlib.suppress(OSError):
+        used["memory_mib"] = f"{memory(os.getpid()):.0f}"
+    if device.startswith("cuda") and situation.active:
+        from gem_ros.core.runtime import memory_in_use
+
+        used["gpu_memory_mib"] = f"{memory_in_use(device):.0f}"
+    return {"epoch": str(situation.asked.epoch), "model": model, "device": device, **situation.status, **used}
+
+
+def _dropped(situation: Situation, camera: str) -> dict[str, str]:
+    return {"dropped": str(situation.dropped.get(camera, 0))}

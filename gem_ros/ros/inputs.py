@@ -13,7 +13,7 @@ from gem_ros.config import Config
 from gem_ros.data import Pose
 from gem_ros.errors import GemError, GeometryError
 from gem_ros.messages import cdr, decode
-from gem_ros.ros.diagnostics import Health
+from gem_ros.ros.health import Health
 from gem_ros.ros.partners import Partner, Partners, find_partners
 from gem_ros.ros.poses import PoseSource
 from gem_ros.ros.qos import INPUT, NO_SUBSCRIPTION_EVENTS
@@ -62,10 +62,16 @@ class Inputs:
         self._subscriptions: list[Any] = []
         self._partners: tuple[Partner, Partner] | None = None
 
+    @property
+    def topics(self) -> dict[str, tuple[str, type]]:
+        """Full name and type of the subscribed ``image``, ``depth`` and ``camera_info``."""
+        streams = {"image": self._image, "depth": self._depth, "camera_info": self._info}
+        return {name: (self._node.resolve_topic_name(each.topic), each.kind) for name, each in streams.items()}
+
     def open(self, put: Callable[[Any], None]) -> None:
         """Subscribe; images go to ``put``."""
         self._subscribe(self._image, put)
-        self._partners = self._partner(self._depth), self._partner(self._info)
+        self._partners = self._partner("depth", self._depth), self._partner("camera_info", self._info)
         if self._pose:
             self._pose.open()
 
@@ -100,11 +106,12 @@ class Inputs:
             raise GeometryError("pose: expected a target_frame, got none")
         return self._pose.find(view.stamp, view.frame_id)
 
-    def _partner(self, stream: Stream) -> Partner:
-        name = self._node.resolve_topic_name(stream.topic)
-        partner = Partner(stream.read, lambda: self._node.count_publishers(name) > 0)
+    def _partner(self, name: str, stream: Stream) -> Partner:
+        topic = self._node.resolve_topic_name(stream.topic)
+        partner = Partner(stream.read, lambda: self._node.count_publishers(topic) > 0)
 
         def add(message: Any) -> None:
+            self._health.heard(name)
             try:
                 partner.add(stream.parse(message))
             except GemError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,10 @@ class Looker:
         self._eyes = {camera.name: Eye(camera) for camera in cameras}
         self._degradation = Degradation()
 
+    def degraded(self, config: Config) -> str:
+        """What has been given up for want of memory; empty: nothing. (Read by other threads.)"""
+        return self._degradation.described(self._grounder.image_size(config))
+
     def look(self, works: Sequence[Work[Any]], asked: Asked) -> Iterator[Seen]:
         """Views to answer on, of all the cameras in ``works``; what fails is that camera's problem alone."""
         seen: list[Seen] = []
@@ -46,7 +51,7 @@ class Looker:
                 if view := _view(eye, work, asked):
                     seen.append((eye, view, work.since))
             except GemError as error:
-                eye.camera.observer.problem(str(error))
+                eye.camera.observer.problem(str(error), lost=True)
         if not asked.queries:
             yield from seen
         while asked.queries and seen:
@@ -60,20 +65,22 @@ class Looker:
         wanted = self._grounder.image_size(config)
         if self._degradation.degraded:
             config = replace(config, {"image_size": self._degradation.image_size(wanted)})
+        start = time.monotonic()
         try:
             features = self._grounder.encode_images([view.rgb for _, view, _ in seen], config=config)
         except OutOfMemoryError:
-            self._tell(seen, self._degradation.step_down(len(seen), wanted))
+            self._tell(seen, self._degradation.step_down(len(seen), wanted), lost=True)
             return False
+        took = time.monotonic() - start
         for (_, view, _), each in zip(seen, features, strict=True):
-            view.features = each
+            view.features, view.inference = each, took
         if line := self._degradation.good(wanted, len(seen)):
             self._tell(seen, line)
         return True
 
-    def _tell(self, seen: Sequence[Seen], line: str) -> None:
+    def _tell(self, seen: Sequence[Seen], line: str, lost: bool = False) -> None:
         for eye, _, _ in seen:
-            eye.camera.observer.problem(line)
+            eye.camera.observer.problem(line, lost=lost)
 
 
 def _view(eye: Eye, work: Work[Any], asked: Asked) -> View | None:

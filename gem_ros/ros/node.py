@@ -8,7 +8,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -18,13 +17,12 @@ from std_srvs.srv import SetBool, Trigger
 
 from gem_ros.config import Config
 from gem_ros.errors import GemError
-from gem_ros.models import BUNDLED
 from gem_ros.queries import format_query, parse_queries
 from gem_ros.ros import parameters
-from gem_ros.ros.cameras import Seat, make_seats
-from gem_ros.ros.diagnostics import State, diagnostic_status
+from gem_ros.ros.cameras import make_seats
+from gem_ros.ros.diagnostics import POLL, Diagnostics, Situation
 from gem_ros.ros.outputs import Announcement
-from gem_ros.ros.qos import NO_PUBLISHER_EVENTS, NO_SUBSCRIPTION_EVENTS, mismatches
+from gem_ros.ros.qos import NO_SUBSCRIPTION_EVENTS
 from gem_ros.ros.views import Asked
 from gem_ros.ros.worker import Worker
 
@@ -73,10 +71,10 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
         self._query = self.create_subscription(String, "query", self._on_query, 10, **NO_SUBSCRIPTION_EVENTS)
         self.create_service(SetBool, "~/enable", self._on_enable)
         self.create_service(Trigger, "~/clear", self._on_clear)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10, **NO_PUBLISHER_EVENTS)
+        self._diagnostics = Diagnostics(self, self._seats, self._announcement.publisher, self._query.topic_name)
         # wall time: with use_sim_time and no clock these would never fire
         wall = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(1.0, self._publish_diagnostics, clock=wall)
+        self.create_timer(POLL, lambda: self._diagnostics.tick(self._situation()), clock=wall)
         self._start = self.create_timer(0.0, self._autostart, clock=wall) if config.autostart else None
 
     # Lifecycle
@@ -107,6 +105,7 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
             self._worker = Worker(self._grounder, self._asked, cameras, self._announcement.announce)
             self._worker.enabled = self._enabled
             for seat in self._seats:
+                seat.health.open()
                 seat.inputs.open(partial(self._worker.put, seat.name))
         return done
 
@@ -123,6 +122,7 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop thinking, whatever the state."""
         self._stop()
+        self._failure = ""
         return super().on_shutdown(state)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -202,35 +202,15 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
 
     # Diagnostics
 
-    def _publish_diagnostics(self) -> None:
-        if self._worker is None and not self._failure:
-            return  # inactive it publishes nothing
-        if self._worker is None:
-            device = self._asked.config.device
-            failed = State(DiagnosticStatus.ERROR, f"not configured: {self._failure}")
-            statuses = [diagnostic_status(self.get_fully_qualified_name(), device, failed, self._common_values())]
-        else:
-            statuses = [self._status(seat) for seat in self._seats]
-        array = DiagnosticArray(status=statuses)
-        array.header.stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(array)
-
-    def _status(self, seat: Seat) -> DiagnosticStatus:
-        first = seat is self._seats[0]  # tells what concerns all
-        publishers = [*seat.outputs.publishers.values(), *([self._announcement.publisher] if first else [])]
-        subscribed = [*seat.inputs.reliable, *([self._query.topic_name] if first else [])]
-        for line in mismatches(self, publishers, subscribed):
-            seat.health.problem(line)
-        now, name = time.monotonic(), seat.name
-        state = seat.health.state(now) if self._enabled else State(DiagnosticStatus.OK, "paused")
-        dropped = self._dropped[name] + (self._worker.dropped[name] if self._worker else 0)
-        values = seat.health.values(now) | {"dropped": str(dropped)} | self._common_values()
-        whose = self.get_fully_qualified_name() + (f": {name}" if name else "")
-        return diagnostic_status(whose, values["device"], state, values)
-
-    def _common_values(self) -> dict[str, str]:
-        config = self._asked.config
-        model = config.model if config.model == BUNDLED else f"{config.model}/{config.pretrained}"
-        device = str(self._grounder.device) if self._grounder else config.device
-        status = self._grounder.status if self._grounder else {}
-        return {"epoch": str(self._asked.epoch), "model": model, "device": device, **status}
+    def _situation(self) -> Situation:
+        worker, grounder = self._worker, self._grounder
+        return Situation(
+            asked=self._asked,
+            device=str(grounder.device) if grounder else self._asked.config.device,
+            active=worker is not None,
+            enabled=self._enabled,
+            failure=self._failure,
+            status=grounder.status if grounder else {},
+            dropped=self._dropped + Counter(worker.dropped if worker else {}),
+            degraded=worker.degraded if worker else "",
+        )

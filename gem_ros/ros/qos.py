@@ -35,6 +35,25 @@ def mismatches(node: Node, publishers: Iterable[Any], subscribed: Iterable[str])
         yield from _lines(node, topic, "publisher")
 
 
+def unheard(node: Node, topic: str, kind: type) -> str:
+    """Why no message of ``kind`` may come from ``topic`` (full name) although it is published; empty: nobody does."""
+    wanted = f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"
+    publishers = node.get_publishers_info_by_topic(topic)
+    if not publishers:
+        return ""
+    fitting = [each for each in publishers if each.topic_type == wanted]
+    if not fitting:
+        expected = f"{topic}: expected {wanted}, got {publishers[0].topic_type} from {_name(publishers[0])}"
+        return f"{expected}; remap it to a topic of that type, or set its transport parameter"
+    sends = f"{_name(fitting[0])} publishes {topic} but nothing arrives"
+    return f"{sends}; see that it runs, and give its process a large shared-memory segment (config/fastdds.xml)"
+
+
+def _name(end: Any) -> str:
+    """Full name of a topic endpoint's node."""
+    return f"{end.node_namespace.rstrip('/')}/{end.node_name}"
+
+
 def _lines(node: Node, topic: str, other: str) -> Iterator[str]:
     """What does not fit between this node and each ``other`` (publisher or subscriber) of ``topic``.
 
@@ -45,10 +64,11 @@ def _lines(node: Node, topic: str, other: str) -> Iterator[str]:
         here, there = (publisher, subscriber) if other == "subscriber" else (subscriber, publisher)
         if (here.node_namespace, here.node_name) != (node.get_namespace(), node.get_name()):
             continue
+        if there.topic_type != here.topic_type:
+            yield f"{topic}: expected a {other} of {here.topic_type}, got {_name(there)} ({there.topic_type}); remap it"
+            continue
         compatibility, reason = qos_check_compatible(publisher.qos_profile, subscriber.qos_profile)
         if compatibility == QoSCompatibility.ERROR:
-            name, why = (
-                f"{there.node_namespace.rstrip('/')}/{there.node_name}",
-                reason.replace("ERROR: ", "").strip(" ;"),
-            )
-            yield f"{topic}: expected a {other} of compatible quality of service, got {name} ({why}); change it there"
+            why = reason.replace("ERROR: ", "").strip(" ;")
+            expected = f"{topic}: expected a {other} of compatible quality of service"
+            yield f"{expected}, got {_name(there)} ({why}); change it there"

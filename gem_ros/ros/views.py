@@ -33,7 +33,8 @@ class Asked:
 class View:
     """An image and what is already known of it. ``arrival`` is monotonic s, ``stamp`` ns.
 
-    ``pose`` is the camera's in ``target_frame``, looked up once something has a 3D point.
+    ``pose`` is the camera's in ``target_frame``, looked up once something has a 3D point. ``inference`` is how long
+    the model took for the features, s.
     """
 
     rgb: npt.NDArray[np.uint8]
@@ -43,6 +44,18 @@ class View:
     features: PatchFeatures | None = None
     partners: Partners | None = None
     pose: Pose | None = None
+    inference: float = float("nan")
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """A published result: of what, and when (monotonic s) it was due, was begun, and was done."""
+
+    view: View
+    grounding: Grounding
+    due: float
+    began: float
+    done: float
 
 
 class Inputs(Protocol):
@@ -69,16 +82,16 @@ class Outputs(Protocol):
 
 
 class Observer(Protocol):
-    """Who keeps count; see :class:`gem_ros.ros.diagnostics.Health`."""
+    """Who keeps count; see :class:`gem_ros.ros.health.Health`."""
 
     def image(self, now: float) -> None:
         """An image came."""
 
-    def result(self, now: float, latency: float, grounding: Grounding) -> None:
+    def result(self, answer: Answer) -> None:
         """A result was published."""
 
-    def problem(self, line: str) -> None:
-        """Something could not be used."""
+    def problem(self, line: str, *, lost: bool = False) -> None:
+        """Something could not be used; ``lost``: and there will be no result of an image."""
 
 
 @dataclass(frozen=True, eq=False)

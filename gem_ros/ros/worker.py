@@ -51,6 +51,11 @@ class Worker:
         """Images of each camera that a newer one replaced before their turn."""
         return dict(self._images.dropped)
 
+    @property
+    def degraded(self) -> str:
+        """What has been given up for want of memory; empty: nothing."""
+        return self._looker.degraded(self._speech.asked.config)
+
     def put(self, camera: str, message: Any) -> None:
         """A new image message; an older one that still waits is dropped."""
         now = time.monotonic()
@@ -97,4 +102,4 @@ def _told(observers: Iterable[Observer]) -> Iterator[None]:
     else:
         return
     for observer in observers:
-        observer.problem(line)
+        observer.problem(line, lost=True)

@@ -67,6 +67,7 @@ class Ears:
 
     def __init__(self):
         self.said, self.problems, self.groundings, self.listening = [], [], [], True
+        self.answers, self.lost = [], 0
         self.changed = threading.Condition()
 
     def wanted(self):
@@ -83,11 +84,12 @@ class Ears:
     def image(self, now):
         pass
 
-    def result(self, now, latency, grounding):
-        pass
+    def result(self, answer):
+        self.answers.append(answer)
 
-    def problem(self, line):
+    def problem(self, line, *, lost=False):
         with self.changed:
+            self.lost += lost
             self.problems.append(line)
             self.changed.notify_all()
 
