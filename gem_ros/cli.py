@@ -22,6 +22,7 @@ COMMANDS = {
     "ground": "find things in a picture of your own",
     "evaluate": "measure how right the answers to a recording are, and compare",
     "bench": "measure how fast this is here, beside the published algorithm",
+    "benchmark": "measure methods and models on the open data sets, beside the published numbers",
     "calibrate": "fit a model's scores to images of your own with known content",
     "import-truth": "make a recording's truth.json of COCO annotations or a folder of masks",
     "play": "play a recording into ROS 2 topics",

@@ -36,8 +36,10 @@ INSIDE = {
     "replay": BASE | {"replay", "pipeline", "messages", "core", "geometry"},
     "ros": BASE | {"ros", "pipeline", "messages", "core", "geometry"},
     "sim": BASE | {"sim", "geometry", "core", "replay"},
+    "datasets": BASE | {"datasets", "core", "pipeline", "messages", "replay"},
     "benchmarks": BASE | {"benchmarks", "commands", "core", "geometry", "pipeline", "messages", "replay", "ros"},
-    "commands": BASE | {"benchmarks", "commands", "core", "geometry", "pipeline", "messages", "replay", "ros", "sim"},
+    "commands": BASE
+    | {"benchmarks", "commands", "datasets", "core", "geometry", "pipeline", "messages", "replay", "ros", "sim"},
     "cli": BASE | {"commands"},
     "__main__": {"cli"},
 }
@@ -54,6 +56,7 @@ OUTSIDE = {
     "replay": {"numpy", "scipy", "rosbags", "rich", *PICTURES},
     "ros": EVERYTHING - {"rosbags", "mujoco", "rich", "matplotlib"},
     "sim": EVERYTHING - ROS,
+    "datasets": {"numpy", "torch", "rich", *PICTURES},
     "benchmarks": EVERYTHING - {"mujoco"},
     "commands": EVERYTHING,
 }
@@ -67,6 +70,7 @@ EXCEPTIONS = {
     "replay/rows.py": {"pyarrow"},
     "replay/engine.py": {"ray"},
     "commands/_config.py": {"yaml"},
+    "datasets/variants.py": {"yaml"},
 }
 SIM_OF_REPLAY = {
     f"gem_ros.replay.{name}" for name in ("bag", "truth", "masks", "metrics", "calibration", "observations")

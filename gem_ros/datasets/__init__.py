@@ -1,0 +1,1 @@
+"""The open benchmarks of dense grounding: their files, their protocols, their numbers."""
