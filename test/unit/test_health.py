@@ -1,6 +1,7 @@
 """How a camera fares, counted with hand-made times, and what is said of it: levels, messages, and when it is over."""
 
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,11 +9,11 @@ import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2 (pip install gem_ros[ros])")
 
-from gem_ros.config import Config, replace
+from gem_ros.config import Config, parameters, replace
 from gem_ros.data import Grounding, Target
 from gem_ros.ros.health import FORGOTTEN, LONGEST, REMEMBERED, REPEAT, WINDOW, Health, Rate
 from gem_ros.ros.partners import Partners
-from gem_ros.ros.verdict import ERROR, OK, STALE, STUCK, WARN, Around, judge, unconfigured, values
+from gem_ros.ros.verdict import ERROR, OK, STALE, STUCK, WARN, Around, Finding, judge, unconfigured, values
 from gem_ros.ros.views import Answer, View
 
 SIZE = (40, 60)
@@ -158,6 +159,7 @@ def test_a_problem_of_every_second_image_does_not_flap(room):
 
 def test_a_new_question_on_an_old_image_is_no_sign_that_images_are_well(room):
     view = see(room, problem="depth: odd")
+    assert level(room) == WARN
     for _ in range(5):
         room.clock.now += 0.1
         see(room, again=view)
@@ -197,7 +199,7 @@ def test_images_that_fail_one_after_the_other_are_an_error_until_one_does_not(ro
 
 def test_a_model_that_hangs_is_an_error_a_slow_one_is_not_nor_one_that_nobody_waits_for(room):
     run(room, 20.0, rate=0.25, latency=3.9)  # p95 3.9 s
-    for _ in range(11):
+    for _ in range(12):
         room.clock.now += 1
         room.health.image(room.clock.now)
     assert "no result" not in said(room)[0].message
@@ -368,3 +370,22 @@ def test_a_rate_falls_while_the_next_event_is_overdue():
     assert rate.per_second(3.9 + WINDOW) == 0.0
     rate.add(3.9)
     assert Rate().per_second(1.0) == 0.0
+
+
+def test_the_page_has_every_value_and_every_message(room):
+    page = (Path(__file__).parents[2] / "docs" / "diagnostics.md").read_text(encoding="utf-8")
+    run(room, 3.0, rate=1.0, latency=1.5, ahead=9.0, depth=np.full(SIZE, np.nan, np.float32))
+    limits = with_limits(min_rate=9.0)
+    around = {"config": limits, "degraded": "336 px", "unheard": {"depth": "nothing arrives"}}
+    found = [*said(room, **around), *said(room, enabled=False), unconfigured("no model", "/grounding")]
+    for _ in range(3):
+        see(room, problem="image: odd", lost=True)
+    found += said(room, **around)
+    room.clock.now += 60
+    found += [*said(room, **around), Finding(ERROR, "no result for 12 s although images come", "stuck")]
+    words = {each.message.partition(":")[0].partition(";")[0] for each in found}
+    words = {word.replace("60 s", "3 s").replace("last 3", "last N") for word in words}
+    assert len(words) >= 9 and all(word in page for word in words), words
+    keys = [key for key in values(room.health.report(), AROUND) if not key.startswith(("query_", "reason_"))]
+    assert all(f"`{key}`" in page for key in keys)
+    assert all(f"`{each.name}`" in page for each in parameters() if each.name.startswith("diagnostics."))
