@@ -1,197 +1,83 @@
-"""``gem-ros doctor``: what this machine has, what it lacks, and how to mend that."""
+"""``gem-ros doctor``: what this machine lacks, what is wrong around a running node, and how to mend both."""
 
 from __future__ import annotations
 
 import argparse
-import ctypes
-import importlib
+import importlib.util
 import os
-import platform
-import re
-import shutil
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from importlib import metadata
-from pathlib import Path
-from typing import Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-State = Literal["ok", "note", "problem"]
+if TYPE_CHECKING:
+    from gem_ros.ros.graph_doctor import Finding
+
 COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
-ROOMY = 16 << 20  # bytes; a few camera images fit into such a shared memory segment
-# Packages of a full ROS 2 that the wheels lack, and what they are for.
-OPTIONAL_ROS = {
-    "tf2_ros": "without it target_frame needs pose_source: topic",
-    "vision_msgs": "without it there is no ~/detections and no ~/detections_3d",
-    "cv_bridge": "only needed for image encodings that gem_ros does not read itself",
-}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What was looked at, how it is, and the way to mend it (empty: nothing to mend).
-
-    A ``note`` is something that only some need; a ``problem`` is in everybody's way.
-    """
-
-    name: str
-    state: State
-    found: str
-    fix: str = ""
+FIND = 3.0  # s until a node is found; discovery is slow now and then
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """``gem-ros doctor`` has no options."""
+    """The options of ``gem-ros doctor``."""
+    parser.add_argument(
+        "--graph",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="look at a running node and its topics: where there is one, by all means, never (default: auto)",
+    )
+    parser.add_argument("--node", default="", metavar="NAME", help="full name, like /grounding (default: all)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="listen so long to the topics (default: 3)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what was found; 2 if there is a problem, else 0."""
+    """Print what was found; 1 if there is a problem, else 0. :class:`GemError` where it cannot be looked."""
     from rich.console import Console
     from rich.markup import escape
 
-    console = Console(highlight=False)
-    findings = [finding for check in CHECKS for finding in check()]
-    for each in findings:
-        state = f"[{COLOURS[each.state]}]{each.state:>7}[/]"
-        console.print(f"{state}  [bold]{each.name}[/]: {escape(each.found)}", soft_wrap=True)
-        if each.fix:
-            console.print(f"         {escape(each.fix)}", soft_wrap=True)
-    return 2 if any(each.state == "problem" for each in findings) else 0
-
-
-def _python() -> Iterator[Finding]:
-    suits = (3, 10) <= sys.version_info[:2] < (3, 14)
-    fix = "" if suits else "make a virtual environment with Python 3.10 to 3.13"
-    yield Finding("Python", "ok" if suits else "problem", platform.python_version(), fix)
-
-
-def _torch() -> Iterator[Finding]:
-    try:
-        import torch
-    except (ImportError, OSError) as error:
-        yield Finding("PyTorch", "problem", _first_line(error), "pip install torch torchvision")
-        return
-    if torch.cuda.is_available():
-        yield Finding("PyTorch", "ok", f"{torch.__version__}, {torch.cuda.get_device_name()}")
-    elif Path("/dev/nvidia0").exists():
-        fix = "the driver and this build of PyTorch do not fit: update the driver, or install the build made for it"
-        yield Finding("PyTorch", "problem", f"{torch.__version__}, cannot use the GPU of this machine", fix)
-    else:
-        fix = "the bundled model is made for this; real CLIP wants a GPU"
-        yield Finding("PyTorch", "note", f"{torch.__version__}, CPU only", fix)
-
-
-def _opencv() -> Iterator[Finding]:
-    wheels = sorted(
-        {each.name for each in metadata.distributions() if re.match(r"opencv[-_](contrib[-_])?python", each.name or "")}
-    )
-    try:
-        import cv2
-    except ImportError as error:
-        yield Finding("OpenCV", "problem", _first_line(error), "pip install 'opencv-contrib-python-headless<5'")
-        return
+    from gem_ros.commands import _machine
     from gem_ros.errors import GemError
-    from gem_ros.geometry.refine import check as check_refinement
+    from gem_ros.resources import dds_environment
 
-    if len(wheels) > 1:
-        fix = f"they overwrite each other: pip uninstall {' '.join(wheels)}, then install one of them again"
-        yield Finding("OpenCV", "problem", f"{cv2.__version__} from {' and '.join(wheels)}", fix)
+    if not 0 < args.seconds <= 600:
+        raise GemError(f"--seconds: expected more than 0 and at most 600, got {args.seconds:g}")
+    console, problems = Console(highlight=False), 0
+
+    def show(each: Finding) -> None:
+        nonlocal problems
+        problems += each.state == "problem"
+        fix = f"; [dim]{escape(each.fix)}[/]" if each.fix else ""
+        line = f"[{COLOURS[each.state]}]{each.state:>7}[/]  [bold]{escape(each.name)}[/]: {escape(each.found)}{fix}"
+        console.print(line, soft_wrap=True)
+
+    for check in _machine.CHECKS:
+        for each in check():
+            show(each)
+    os.environ.update(dds_environment())
+    for each in _graph(args):
+        show(each)
+    console.print("all is well" if not problems else f"{problems} {'problem' if problems == 1 else 'problems'}")
+    return 1 if problems else 0
+
+
+def _graph(args: argparse.Namespace) -> Iterator[Finding]:
+    """What is wrong around each grounding node that runs."""
+    from gem_ros.errors import GemError
+    from gem_ros.ros.graph_doctor import Finding, examine
+
+    if args.graph == "off":
         return
-    try:
-        check_refinement()
-    except GemError as error:
-        fix = "regions stay as coarse as the model's patches: pip install 'opencv-contrib-python-headless<5'"
-        yield Finding("OpenCV", "note", f"{cv2.__version__}; {error}", fix)
-    else:
-        yield Finding("OpenCV", "ok", cv2.__version__)
-
-
-def _bundled_model() -> Iterator[Finding]:
-    from gem_ros.errors import ModelError
-    from gem_ros.models import BUNDLED, load_card
-
-    try:
-        weights = load_card(BUNDLED).weights
-    except ModelError as error:
-        yield Finding("bundled model", "problem", str(error))
+    if importlib.util.find_spec("rclpy") is None:
+        if args.graph == "on" or args.node:
+            raise GemError("--graph: expected ROS 2's rclpy, which is not here; source your ROS 2")
         return
-    if weights.is_file():
-        yield Finding("bundled model", "ok", f"{weights.stat().st_size / 1e6:.1f} MB")
-    else:
-        yield Finding("bundled model", "problem", f"no weights at {weights}", "reinstall gem_ros")
+    from gem_ros.ros.graph_probe import probe
 
-
-def _ros() -> Iterator[Finding]:
-    distribution = os.environ.get("ROS_DISTRO", "")
-    try:
-        rclpy = importlib.import_module("rclpy")
-    except ImportError as error:
-        fix = "for the node: source /opt/ros/<distro>/setup.bash, or pip install 'gem_ros[ros]'"
-        if distribution:
-            fix = f"ROS 2 {distribution} is sourced, but this Python is not the one it was built for: {sys.executable}"
-        yield Finding("rclpy", "problem" if distribution else "note", _first_line(error), fix)
-        return
-    yield Finding("rclpy", "ok", f"{distribution or 'wheels'}, {Path(str(rclpy.__file__)).parent}")
-    for name, use in OPTIONAL_ROS.items():
-        try:
-            importlib.import_module(name)
-        except (ImportError, AttributeError) as error:  # AttributeError: built against another numpy
-            yield Finding(name, "note", f"{_first_line(error)}; {use}")
-        else:
-            yield Finding(name, "ok", "there")
-
-
-def _shared_memory() -> Iterator[Finding]:
-    from gem_ros.resources import PROFILE_VARIABLES, dds_environment
-
-    settings = {**os.environ, **dds_environment()}
-    profile = next((settings[name] for name in PROFILE_VARIABLES.values() if settings.get(name)), "")
-    try:
-        sizes = re.findall(r"<segment_size>\s*(\d+)", Path(profile).read_text(encoding="utf-8")) if profile else []
-    except OSError as error:
-        fix = "point the variable to a file that is there, or unset it to use gem_ros's own"
-        yield Finding("Fast DDS profile", "problem", f"{profile}: {error.strerror}", fix)
-        return
-    largest = max(map(int, sizes), default=0)
-    found = f"{profile or 'none'}, {largest / 2**20:.0f} MiB segment"
-    fix = "" if largest >= ROOMY else "images may be lost on the way: take the segment_size of config/fastdds.xml over"
-    yield Finding("Fast DDS profile", "note" if fix else "ok", found, fix)
-    if Path("/dev/shm").is_dir():
-        free = shutil.disk_usage("/dev/shm").free
-        fix = "" if free >= 4 * ROOMY else "give it more: docker run --shm-size=512m, or --ipc=host"
-        yield Finding("/dev/shm", "problem" if fix else "ok", f"{free / 2**20:.0f} MiB free", fix)
-
-
-def _simulator() -> Iterator[Finding]:
-    try:
-        version = metadata.version("mujoco")
-    except metadata.PackageNotFoundError:
-        yield Finding("MuJoCo", "note", "not installed; only to simulate and train", "pip install 'gem_ros[sim]'")
-        return
-    there = [name for name in ("libEGL.so.1", "libOSMesa.so.8") if _loads(name)]
-    fix = "" if there else "apt install libegl1 libgl1-mesa-dri"
-    found = f"{version}, {' and '.join(there) or 'neither EGL nor OSMesa'}"
-    yield Finding("MuJoCo", "note" if fix else "ok", found, fix)
-
-
-def _loads(library: str) -> bool:
-    try:
-        ctypes.CDLL(library)
-    except OSError:
-        return False
-    return True
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
-    _python,
-    _torch,
-    _opencv,
-    _bundled_model,
-    _ros,
-    _shared_memory,
-    _simulator,
-)
+    wanted = f"/{args.node.lstrip('/')}" if args.node else ""
+    with probe() as looking:
+        nodes = looking.find(FIND, wanted)
+        if not nodes:
+            domain = os.environ.get("ROS_DOMAIN_ID") or "0"
+            found = f"no {wanted or 'grounding node'} in domain {domain}"
+            if args.graph == "on" or args.node:
+                raise GemError(f"--graph: {found}; start it, or set ROS_DOMAIN_ID as it has it")
+            yield Finding("node", "note", found, "its topics are checked while it runs, with the same ROS_DOMAIN_ID")
+        for node in nodes:
+            yield from examine(looking.look(node, args.seconds))

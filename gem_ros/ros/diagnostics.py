@@ -76,9 +76,7 @@ class Diagnostics:
             statuses = [self._status("", found[0], common)]
         else:
             statuses = [
-                self._status(
-                    seat.name, findings, verdict.values(report, each) | common | _dropped(situation, seat.name)
-                )
+                self._status(seat.name, findings, verdict.values(report, each) | common | _own(situation, seat))
                 for seat, findings, report, each in zip(self._seats, found, reports, around, strict=True)
             ]
             self._log(found)
@@ -146,5 +144,6 @@ def _common(situation: Situation) -> dict[str, str]:
     return {"epoch": str(situation.asked.epoch), "model": model, "device": device, **situation.status, **used}
 
 
-def _dropped(situation: Situation, camera: str) -> dict[str, str]:
-    return {"dropped": str(situation.dropped.get(camera, 0))}
+def _own(situation: Situation, seat: Seat) -> dict[str, str]:
+    topics = {f"{name}_topic": topic for name, (topic, _) in seat.inputs.topics.items()}
+    return {"dropped": str(situation.dropped.get(seat.name, 0)), **topics}
