@@ -214,8 +214,9 @@ class Health:
             recent = list(islice(reversed(self._times), FEWEST))
         if len(recent) < FEWEST:
             return (NAN, NAN), (NAN, NAN)
-        _, latencies, inferences = np.asarray(recent).T
-        return _p50_p95(latencies), _p50_p95(inferences)
+        seconds = np.sort(np.asarray(recent)[:, 1:], axis=0)  # nearest ranks: np.percentile takes ten times as long
+        low, high = seconds[(len(recent) - 1) // 2], seconds[math.ceil(0.95 * len(recent)) - 1]
+        return (float(low[0]), float(high[0])), (float(low[1]), float(high[1]))
 
     def _by_query(self, now: float) -> list[tuple[str, Counter[str]]]:
         asked = self._answers[-1][1] if self._answers else {}
@@ -234,7 +235,3 @@ def kind(line: str) -> str:
 
 def _over(problem: Problem, now: float) -> bool:
     return problem.told and (problem.good >= GOOD or now - problem.at > FORGOTTEN)
-
-
-def _p50_p95(seconds: np.ndarray) -> tuple[float, float]:
-    return float(np.percentile(seconds, 50)), float(np.percentile(seconds, 95))
