@@ -287,7 +287,8 @@ def _located(region: Region, beside: Registered, config: Config) -> dict[str, An
         if found.point is not None:
             u, v = project(beside.camera, found.point[None])[0].tolist()
             known["pixel"] = (u, v)
-    known["ray"] = rays(beside.camera, [known["pixel"]])[0]
+    ray = rays(beside.camera, [known["pixel"]])[0]
+    known["ray"] = ray if np.isfinite(ray).all() else None  # a pixel that the lens model cannot undo
     return known
 
 

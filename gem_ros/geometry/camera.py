@@ -10,8 +10,6 @@ Models: ``plumb_bob`` (4 or 5 coefficients) and ``rational_polynomial`` (8, with
 
 from __future__ import annotations
 
-import math
-
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +22,8 @@ Points = npt.NDArray[np.float64]
 COEFFICIENTS = {"plumb_bob": (4, 5), "rational_polynomial": (4, 5, 8, 12, 14), "equidistant": (4,), "none": (), "": ()}
 # OpenCV's five fixed-point steps leave 0.1 px of error at the corners of an ordinary wide lens (f = 0.66 W).
 _CONVERGED = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 100, 1e-12)
+LARGEST = 1e9  # of any number of a camera, and the inverse of the smallest focal length: beyond it squares overflow
+STEEPEST = 1e6  # x/z or y/z of a bearing; beyond it it is at right angles to the optical axis
 _LARGEST_RESIDUAL = 0.05  # px between a pixel and its own undistorted and distorted again
 
 
@@ -31,11 +31,11 @@ def check(camera: CameraIntrinsics) -> None:
     """Raise :class:`GeometryError` unless the camera can be computed with."""
     if camera.width < 1 or camera.height < 1:
         raise GeometryError(f"camera: expected a size of at least 1x1 px, got {camera.width}x{camera.height}")
-    if not (math.isfinite(camera.fx) and math.isfinite(camera.fy) and camera.fx > 0 and camera.fy > 0):
+    if not all(1 / LARGEST <= focal <= LARGEST for focal in (camera.fx, camera.fy)):
         raise GeometryError(
             f"camera: expected positive focal lengths, got fx={camera.fx:g}, fy={camera.fy:g}; is it calibrated?"
         )
-    if not all(map(math.isfinite, (camera.cx, camera.cy, *camera.d))):
+    if not all(abs(each) <= LARGEST for each in (camera.cx, camera.cy, *camera.d)):
         raise GeometryError(
             f"camera: expected finite numbers, got cx={camera.cx:g}, cy={camera.cy:g}, d={tuple(camera.d)}"
         )
@@ -79,16 +79,17 @@ def normalised(camera: CameraIntrinsics, pixels: npt.ArrayLike) -> Points:
     """Pixels (N, 2) -> (x/z, y/z) (N, 2) of the undistorted ray."""
     check(camera)
     pixels = _rows(pixels, 2, "pixels")
-    plane = (pixels - (camera.cx, camera.cy)) / (camera.fx, camera.fy)
-    if not _is_distorted(camera) or not len(plane):
-        return np.asarray(plane)
-    finite = np.isfinite(plane).all(axis=1)
-    result = np.full_like(plane, np.nan)
-    result[finite] = _undistort(camera, plane[finite])
-    # Outside the lens model's monotonic range the iteration ends anywhere: say so rather than return it.
-    residual = np.linalg.norm(_distort(camera, result) - pixels, axis=1)
-    result[~(residual < _LARGEST_RESIDUAL)] = np.nan
-    return result
+    result = plane = (pixels - (camera.cx, camera.cy)) / (camera.fx, camera.fy)
+    if _is_distorted(camera) and len(plane):
+        finite = np.isfinite(plane).all(axis=1)
+        result = np.full_like(plane, np.nan)
+        result[finite] = _undistort(camera, plane[finite])
+        # Outside the lens model's monotonic range the iteration ends anywhere: say so rather than return it.
+        with np.errstate(over="ignore", invalid="ignore"):
+            residual = np.linalg.norm(_distort(camera, result) - pixels, axis=1)
+        result[~(residual < _LARGEST_RESIDUAL)] = np.nan
+    result[(np.abs(result) > STEEPEST).any(axis=1)] = np.nan
+    return np.asarray(result)
 
 
 def _is_distorted(camera: CameraIntrinsics) -> bool:

@@ -79,12 +79,12 @@ def _padded(data: bytes) -> bytes:
 
 
 def _text(data: bytes, at: int, order: str) -> tuple[str, int]:
-    """A string (its length counts the final 0), and where it ends."""
+    """A string (its length counts the final 0), and where it ends; as in C it is over at its first 0."""
     (length,) = struct.unpack_from(f"{order}I", data, at := _aligned(at))
     end = at + 4 + length
     if end > len(data):
         raise IndexError(f"a text of {length} bytes")
-    return data[at + 4 : max(end - 1, at + 4)].decode(), end
+    return data[at + 4 : end].partition(b"\0")[0].decode(), end
 
 
 def _aligned(at: int) -> int:

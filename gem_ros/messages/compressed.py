@@ -13,6 +13,7 @@ from gem_ros.errors import DecodeError
 Bytes = npt.NDArray[np.uint8]
 
 MAX_PIXELS = 100_000_000  # ten times a camera's; beyond it a size is an error, not an image
+DENSEST = 8 * 1032  # pixels in a byte of a file: deflate's limit, with a bit for a pixel; JPEG's is lower
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
 _LONGEST_CODE = 11  # nibbles of 3 bits that a 32-bit number takes
 
@@ -21,8 +22,9 @@ def picture(data: Bytes, flags: int) -> npt.NDArray[np.uint8] | npt.NDArray[np.u
     """A whole JPEG or PNG file -> what ``cv2.imdecode`` makes of it."""
     raw = data.tobytes()
     width, height = _declared_size(raw)
-    if not 0 < width * height <= MAX_PIXELS:
-        raise DecodeError(f"picture: expected 1 to {MAX_PIXELS} pixels, got {width}x{height}")
+    if not 0 < width * height <= min(MAX_PIXELS, DENSEST * len(raw)):
+        expected = f"picture: expected 1 to {MAX_PIXELS} pixels, and at most {DENSEST} for a byte of the file"
+        raise DecodeError(f"{expected}, got {width}x{height} in {len(raw)} bytes")
     try:
         decoded = cv2.imdecode(data, flags)
     except cv2.error as error:
@@ -37,7 +39,7 @@ def _declared_size(raw: bytes) -> tuple[int, int]:
     try:
         if raw.startswith(_PNG):
             width, height = struct.unpack_from(">II", raw, 16)
-            complete = b"IEND" in raw[-64:]
+            complete = _has_all_chunks(raw)
         elif raw.startswith(_JPEG):
             height, width, after = _jpeg_frame(raw)
             complete = raw.rfind(b"\xff\xd9") > after
@@ -48,6 +50,19 @@ def _declared_size(raw: bytes) -> tuple[int, int]:
     if not complete:
         raise DecodeError(f"picture: expected a whole JPEG or PNG, got {len(raw)} bytes that end too early")
     return int(width), int(height)
+
+
+def _has_all_chunks(raw: bytes) -> bool:
+    """Whether a PNG's chunks (ISO/IEC 15948, 5.3) follow each other, pixels among them, up to the last one's end.
+
+    OpenCV looks for pixels beyond that end, too, and allocates what a chunk's length says, up to 2 GB, before it
+    looks whether there is as much.
+    """
+    offset, pixels = len(_PNG), False
+    while (kind := raw[offset + 4 : offset + 8]) != b"IEND":
+        (length,) = struct.unpack_from(">I", raw, offset)
+        offset, pixels = offset + 12 + length, pixels or kind == b"IDAT"
+    return pixels and offset + 12 <= len(raw)
 
 
 def _jpeg_frame(raw: bytes) -> tuple[int, int, int]:

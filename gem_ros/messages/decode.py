@@ -22,7 +22,9 @@ from gem_ros.messages.compressed import MAX_PIXELS, invert_depth, picture, rvl
 Image = npt.NDArray[np.uint8]
 Depth = npt.NDArray[np.float32]
 
+NS = 1_000_000_000
 MILLIMETRES = ("16UC1", "mono16")
+LARGEST_POSITION = 1e8  # m; no map is larger than the Earth, and beyond it 32 bits do not hold what is made of it
 SMALLEST_QUATERNION = 1e-6  # its largest number: below, a direction is noise
 _GRAY, _FROM_BGR = cv2.COLOR_GRAY2RGB, cv2.COLOR_BGR2RGB
 # encoding -> (bits per channel, channels, OpenCV's conversion to RGB). 8UCn are OpenCV's own: BGR order.
@@ -55,7 +57,9 @@ PLANAR = {"nv12": cv2.COLOR_YUV2RGB_NV12, "nv21": cv2.COLOR_YUV2RGB_NV21}  # a h
 
 def stamp_ns(stamp: Any) -> int:
     """builtin_interfaces/Time -> ns."""
-    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+    if stamp.nanosec >= NS:  # what is made of it would be another stamp, or none that fits into 32 bits of seconds
+        raise DecodeError(f"stamp: expected less than {NS} nanoseconds, got {stamp.nanosec}; see its publisher")
+    return int(stamp.sec) * NS + int(stamp.nanosec)
 
 
 def image(msg: Any) -> Image:
@@ -174,10 +178,12 @@ def _motion(position: Any, rotation: Any) -> npt.NDArray[np.float64]:
     shift = np.array([position.x, position.y, position.z], np.float64)
     quaternion = np.array([rotation.x, rotation.y, rotation.z, rotation.w], np.float64)
     largest = float(np.abs(quaternion).max())  # first out of the squares' way, which overflow
-    if not (np.isfinite(shift).all() and np.isfinite(largest) and largest >= SMALLEST_QUATERNION):
+    near = bool((np.abs(shift) <= LARGEST_POSITION).all())  # false for NaN
+    if not (near and np.isfinite(largest) and largest >= SMALLEST_QUATERNION):
         got = f"{shift.tolist()} m, {quaternion.tolist()}"
         raise DecodeError(
-            f"pose: expected a finite position and a quaternion of length 1, got {got}; see its publisher"
+            f"pose: expected a position within {LARGEST_POSITION:g} m and a quaternion of length 1, got {got}; "
+            "see its publisher"
         )
     quaternion /= largest
     x, y, z, w = quaternion / np.linalg.norm(quaternion)

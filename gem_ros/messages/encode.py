@@ -23,6 +23,7 @@ POINT = np.dtype(
     [(name, "<f4") for name in ("x", "y", "z", "u", "v", "score")]
     + [(name, "<u4") for name in ("query", "epoch", "id")]
 )
+JPEG_SIDE = 65_500  # px that OpenCV's libjpeg writes
 _FLOAT32, _UINT32 = 7, 6
 
 
@@ -82,8 +83,10 @@ class Encoder(Builder):
         camera: npt.ArrayLike = CAMERA,
         *,
         quality: int = 90,
-    ) -> Any:
-        """~/overlay/compressed: the same as a JPEG of ``quality`` 0-100."""
+    ) -> Any | None:
+        """~/overlay/compressed: the same as a JPEG of ``quality`` 0-100, None where a side is longer than one's."""
+        if max(rgb.shape) > JPEG_SIDE:
+            return None
         _, data = cv2.imencode(".jpg", draw(rgb, grounding, alpha, camera), [cv2.IMWRITE_JPEG_QUALITY, quality])
         name = "sensor_msgs/msg/CompressedImage"
         return self.make(name, header=header, format="bgr8; jpeg compressed bgr8", data=self.octets(data))

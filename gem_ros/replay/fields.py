@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,7 @@ def integer(value: Any, key: str) -> int:
 
 
 def numbers(values: list[Any], key: str) -> npt.NDArray[np.float64]:
-    if not all(type(each) in (int, float) and math.isfinite(each) for each in values):
+    # an integer may be larger than any float, and math.isfinite raises then
+    if not all(type(each) in (int, float) and abs(each) <= sys.float_info.max for each in values):
         raise BagError(f"{key}: expected finite numbers, got {values!r}")
     return np.array(values, np.float64)

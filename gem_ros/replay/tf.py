@@ -55,7 +55,7 @@ class TransformBuffer:
         """A tf2_msgs/TFMessage that arrived at ``arrival`` ns; what is no rigid motion in it is left out."""
         for each in message.transforms:
             try:
-                pose = decode.transform(each)
+                pose, stamp = decode.transform(each), decode.stamp_ns(each.header.stamp)
             except DecodeError:  # of a localiser that does not know yet where it is
                 continue
             child, parent = plain(each.child_frame_id), plain(pose.frame_id)
@@ -65,7 +65,7 @@ class TransformBuffer:
             if static:
                 link.static = pose.matrix
             else:
-                link.add(decode.stamp_ns(each.header.stamp), arrival, pose.matrix)
+                link.add(stamp, arrival, pose.matrix)
 
     def root(self, frame: str) -> str | None:
         """The frame from which all of ``frame``'s tree hangs; None while ``frame`` is in no transform."""

@@ -162,7 +162,9 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
         self._set_queries([format_query(query) for query in queries])
 
     def _set_queries(self, texts: list[str]) -> None:
-        self.set_parameters([parameters.to_ros("queries", texts)])
+        (result,) = self.set_parameters([parameters.to_ros("queries", texts)])
+        if not result.successful:  # written out they may be longer than they were typed
+            self.get_logger().warning(f"query refused: {result.reason}")
 
     def _on_parameters(self, changes: list[Parameter]) -> None:
         before = self._asked
