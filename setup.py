@@ -88,6 +88,8 @@ setup(
         "parquet": ["pyarrow>=12"],
         # gem-ros evaluate --engine ray: thousands of recordings on a cluster.
         "ray": ["pyarrow>=12", "ray>=2.9"],
+        # scripts/fuzz.sh: bytes chosen by what they reach in the code.
+        "fuzz": ['atheris>=3; python_version >= "3.11" and sys_platform == "linux"'],
         "dev": ["hypothesis", "jsonschema", "mypy", "pytest>=8", "ruff", "types-PyYAML"],
     },
     entry_points={
