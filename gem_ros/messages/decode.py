@@ -134,7 +134,10 @@ def camera_info(msg: Any, rectified: bool = False) -> CameraIntrinsics:
     if rectified:
         k, d = [float(msg.p[row + column]) for row in (0, 4, 8) for column in range(3)], ()
         expected, cure = "the projection P of a rectified image", "calibrate it, or set rectified to no"
-    if not (all(map(math.isfinite, (*k, *d))) and k[0] > 0 and k[4] > 0):
+    for name, numbers in (("P" if rectified else "K", k), ("D", d)):
+        if not all(map(math.isfinite, numbers)):
+            raise DecodeError(f"camera_info: expected finite numbers in {name}, got {list(numbers)}; {cure}")
+    if not (k[0] > 0 and k[4] > 0):
         raise DecodeError(f"camera_info: expected {expected}, got fx={k[0]:g}, fy={k[4]:g}; {cure}")
     if k[1]:
         raise DecodeError(f"camera_info: expected no skew, got {'P' if rectified else 'K'}[0, 1]={k[1]:g}")
