@@ -13,6 +13,7 @@ import numpy as np
 from gem_ros.data import Grounding
 from gem_ros.errors import GemError
 from gem_ros.geometry.frames import in_frame
+from gem_ros.ros.continuity import Continuity
 from gem_ros.ros.views import Answer, Asked, Camera, View
 
 if TYPE_CHECKING:
@@ -52,12 +53,21 @@ class Answerer:
         self._grounder, self._camera, self._speech = grounder, camera, speech
         self._tracked = -1  # epoch of what is being tracked
         self._view: View | None = None
+        self._continuity = Continuity()
+        self._time_jumped = False  # set by another thread
+
+    def forget(self) -> None:
+        """Time jumped back: the next image is the first one. (Any thread.)"""
+        self._time_jumped = True
 
     def answer(self, view: View | None, since: float) -> None:
         """Answer what is asked on ``view``, or anew on the last one if that is not too old. ``since`` is when an
         answer was due (monotonic s).
         """
         asked, began = self._speech.asked, time.monotonic()
+        if self._time_jumped:
+            self._time_jumped, self._view, self._tracked = False, None, -1
+            self._continuity.forget()
         if view is None and (self._view is None or since - self._view.arrival > asked.config.max_age):
             return
         self._view = view = view or self._view
@@ -70,6 +80,10 @@ class Answerer:
 
     def _ground(self, view: View, asked: Asked) -> Grounding:
         tracker = self._camera.tracker
+        if line := self._continuity.broken_by(view):
+            self._camera.observer.problem(line)
+            self._camera.inputs.rewind(view.stamp)
+            self._tracked = -1
         if asked.epoch != self._tracked:
             tracker.reset()
             self._tracked = asked.epoch

@@ -6,6 +6,8 @@ import threading
 from collections import deque
 from typing import Generic, TypeVar
 
+from gem_ros.errors import GeometryError
+
 T = TypeVar("T")
 CAPACITY = 30  # a second of a fast camera: partners are looked up after inference
 JUMP_NS = 1_000_000_000  # stamps that fall back further belong to a clock that was reset or a bag that began anew
@@ -22,10 +24,14 @@ class StampBuffer(Generic[T]):
     def add(self, stamp: int, item: T) -> None:
         """Keep ``item``, the oldest goes; a clock that jumps back empties the buffer first."""
         with self._changed:
-            if self._items and stamp < self._items[-1][0] - JUMP_NS:
-                self._items.clear()
+            self._rewind(stamp)
             self._items.append((stamp, item))
             self._changed.notify_all()
+
+    def rewind(self, stamp: int) -> None:
+        """Time jumped back to ``stamp``: what is kept of the time before goes, what is new already stays."""
+        with self._changed:
+            self._rewind(stamp)
 
     def find(self, stamp: int, slop: float, wait: float = 0.0) -> T | None:
         """The item nearest to ``stamp`` and at most ``slop`` s away, or None.
@@ -55,5 +61,15 @@ class StampBuffer(Generic[T]):
             self._items.clear()
             self._changed.notify_all()
 
+    def _rewind(self, stamp: int) -> None:
+        if self._items and stamp < self._items[-1][0] - JUMP_NS:
+            self._items.clear()
+
     def _reached(self, stamp: int) -> bool:
         return any(each[0] >= stamp for each in self._items)
+
+
+def check_stamp(stamp: int, what: str = "image") -> None:
+    """Zero is what a driver sends that sets no stamp, and what tf2 reads as "the latest"."""
+    if stamp <= 0:
+        raise GeometryError(f"{what}: expected the stamp of its moment, got {stamp}; set it in the driver")

@@ -16,6 +16,7 @@ from gem_ros.models import BUNDLED
 from gem_ros.process import memory
 from gem_ros.ros import verdict
 from gem_ros.ros.cameras import Seat
+from gem_ros.ros.continuity import silent_clock
 from gem_ros.ros.qos import NO_PUBLISHER_EVENTS, mismatches, unheard
 from gem_ros.ros.verdict import Around, Finding
 from gem_ros.ros.views import Asked
@@ -99,6 +100,7 @@ class Diagnostics:
                 mismatched=mismatched,
                 unheard=silent,
                 degraded=situation.degraded,
+                clock=silent_clock(self._node),
             )
             for seat, (mismatched, silent) in zip(self._seats, self._graph, strict=True)
         ]

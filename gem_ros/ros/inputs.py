@@ -89,6 +89,8 @@ class Inputs:
         """The picture; :class:`DecodeError` where the message holds none (called by the worker)."""
         parsed = self._image.parse(message)
         stamp, frame_id = decode.stamp_ns(parsed.header.stamp), parsed.header.frame_id
+        if not frame_id:
+            self._health.problem("image: expected a frame_id, got none; set it in the camera's driver")
         return View(self._image.read(parsed), stamp, frame_id, arrival)
 
     def find_partners(self, view: View) -> Partners:
@@ -105,6 +107,13 @@ class Inputs:
         if self._pose is None:
             raise GeometryError("pose: expected a target_frame, got none")
         return self._pose.find(view.stamp, view.frame_id)
+
+    def rewind(self, stamp: int) -> None:
+        """Time jumped back to ``stamp`` (ns): forget the partners and poses of the time before."""
+        for partner in self._partners or ():
+            partner.rewind(stamp)
+        if self._pose:
+            self._pose.rewind(stamp)
 
     def _partner(self, name: str, stream: Stream) -> Partner:
         topic = self._node.resolve_topic_name(stream.topic)

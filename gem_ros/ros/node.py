@@ -20,6 +20,7 @@ from gem_ros.errors import GemError
 from gem_ros.queries import format_query, parse_queries
 from gem_ros.ros import parameters
 from gem_ros.ros.cameras import make_seats
+from gem_ros.ros.continuity import watch_clock
 from gem_ros.ros.diagnostics import POLL, Diagnostics, Situation
 from gem_ros.ros.outputs import Announcement
 from gem_ros.ros.qos import NO_SUBSCRIPTION_EVENTS
@@ -65,6 +66,7 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
         self._dropped, self._enabled, self._failure = Counter[str](), True, ""
         self._announcement = Announcement(self)
         self._seats = make_seats(self, config)
+        self._jumps = watch_clock(self, self._on_time_jump)
         self.add_pre_set_parameters_callback(parameters.coerced)
         self.add_on_set_parameters_callback(lambda changes: parameters.verdict(self._asked.config, changes))
         self.add_post_set_parameters_callback(self._on_parameters)
@@ -134,6 +136,7 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
     def destroy_node(self) -> None:
         """Stop thinking before the publishers go."""
         self._stop()
+        self._jumps.unregister()
         super().destroy_node()
 
     def _stop(self) -> None:
@@ -150,6 +153,13 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
             self._start = None
             if self.trigger_configure() == SUCCESS:
                 self.trigger_activate()
+
+    def _on_time_jump(self, line: str, now: int) -> None:
+        if self._worker:
+            for seat in self._seats:
+                seat.health.problem(line)
+                seat.inputs.rewind(now)
+            self._worker.forget()
 
     # Queries and parameters: one state, whichever way it is changed
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gem_ros.data import CameraIntrinsics, Reason
 from gem_ros.errors import GemError
 from gem_ros.messages import decode
-from gem_ros.ros.buffers import StampBuffer
+from gem_ros.ros.buffers import StampBuffer, check_stamp
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +40,17 @@ class Partner:
         return self._buffer.find(stamp, slop, wait=slop if self._is_live() else 0.0)
 
     def away(self, stamp: int) -> int | None:
-        """ns from ``stamp`` to the nearest message, negative where that is older; None without one, or a publisher."""
-        return self._buffer.away(stamp) if self._is_live() else None
+        """ns from ``stamp`` to the nearest message, negative where that is older; None where none ever came."""
+        return self._buffer.away(stamp)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether anybody publishes it."""
+        return self._is_live()
+
+    def rewind(self, stamp: int) -> None:
+        """Time jumped back to ``stamp``: what is of the time before goes."""
+        self._buffer.rewind(stamp)
 
     def read(self, message: Any, complain: Callable[[GemError], None]) -> Any:
         """What the message says; None, and a complaint, if it cannot be read."""
@@ -63,6 +72,11 @@ def find_partners(
 
     So is what comes with other stamps; where only older ones have come, the right one may still be on its way.
     """
+    try:
+        check_stamp(stamp)
+    except GemError as error:
+        complain(error)  # all that come without a stamp would fit each other
+        return Partners(missing="misaligned")
     messages = [each.find(stamp, slop) for each in (depth, info)]
     frames = {each.header.frame_id for each in messages if each is not None} - {"", frame_id}
     if frames and frame_id:
@@ -74,6 +88,9 @@ def find_partners(
         if message is None and (away := partner.away(stamp)) is not None:
             got = f"the nearest {abs(away) / 1e9:.3f} s {'after' if away > 0 else 'before'} it"
             expected = f"{name}: expected one at most {slop:g} s from the image's stamp"
-            complain(GemError(f"{expected}, got {got}; synchronise their clocks, or raise sync_slop"))
+            cure = "synchronise their clocks, or raise sync_slop" if partner.is_live else "nobody publishes it any more"
+            complain(GemError(f"{expected}, got {got}; {cure}"))
             missing = "misaligned" if away > 0 else missing
+    if messages[0] is not None and messages[1] is None and info.away(stamp) is None:
+        complain(GemError("camera_info: expected one with the depth, got none; publish it, or remap camera_info"))
     return Partners(depth.read(messages[0], complain), info.read(messages[1], complain), missing)

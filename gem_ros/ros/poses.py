@@ -18,7 +18,7 @@ from gem_ros.data import Pose
 from gem_ros.errors import ConfigError, GemError, GeometryError
 from gem_ros.geometry.frames import pose_at
 from gem_ros.messages import decode
-from gem_ros.ros.buffers import JUMP_NS, StampBuffer
+from gem_ros.ros.buffers import JUMP_NS, StampBuffer, check_stamp
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -38,6 +38,9 @@ class PoseSource(Protocol):
 
     def find(self, stamp: int, frame_id: str) -> Pose:
         """Where the optical frame ``frame_id`` is at ``stamp`` (ns), within a bounded wait; :class:`GeometryError`."""
+
+    def rewind(self, stamp: int) -> None:
+        """Time jumped back to ``stamp``: forget the poses of the time before."""
 
 
 def pose_sources(node: Node, config: Config, prefixes: Sequence[str]) -> list[PoseSource | None]:
@@ -98,15 +101,12 @@ class TfSource:
             raise GeometryError("image: expected a frame_id that tf knows, got none; set it in the camera's driver")
         if frame_id == self._target_frame:
             return Pose(frame_id, np.eye(4))
-        _check_stamp(stamp)
+        check_stamp(stamp)
         closed, buffer = self._closed, self._buffer
         expected = f"tf: expected where {frame_id!r} is in {self._target_frame!r} at the image's stamp"
         if buffer is None:
             raise GeometryError(f"{expected}, got asked while closed")
-        if stamp < self._asked - JUMP_NS:
-            # A recording that began anew: tf2 refuses what is 10 s older than its newest. Static frames stay.
-            buffer.clear()
-        self._asked = stamp
+        self.rewind(stamp)
         at = self._time(nanoseconds=stamp)
         # Not tf2's own timeout: its clock stands still with use_sim_time and no clock.
         deadline = time.monotonic() + self._wait
@@ -118,6 +118,13 @@ class TfSource:
                 left = deadline - time.monotonic()
                 if left <= 0 or closed.wait(min(POLL, left)):
                     raise GeometryError(f"{expected}, got from tf2: {_first_line(error)}") from error
+
+    def rewind(self, stamp: int) -> None:
+        """See :class:`PoseSource`: tf2 refuses what is 10 s older than its newest. Static frames stay."""
+        buffer = self._buffer
+        if buffer is not None and stamp < self._asked - JUMP_NS:
+            buffer.clear()
+        self._asked = stamp
 
 
 class PoseHistory:
@@ -135,7 +142,7 @@ class PoseHistory:
             if pose.frame_id != self._target_frame:
                 expected = f"camera_pose: expected poses in target_frame {self._target_frame!r}"
                 raise GeometryError(f"{expected}, got {pose.frame_id!r}; change the one or the other")
-            _check_stamp(stamp, "camera_pose")
+            check_stamp(stamp, "camera_pose")
         except GemError as error:
             self._refused = str(error)
         else:
@@ -144,13 +151,17 @@ class PoseHistory:
 
     def find(self, stamp: int, wait: float) -> Pose:
         """The pose at ``stamp``, interpolated; up to ``wait`` s are given to one as new. :class:`GeometryError`."""
-        _check_stamp(stamp)
+        check_stamp(stamp)
         kept = self._poses.ordered(stamp, wait)
         stamps, matrices = [each for each, _ in kept], [pose.matrix for _, pose in kept]
         try:
             return Pose(self._target_frame, pose_at(stamp, stamps, matrices, self._slop))
         except GeometryError as error:
             raise GeometryError(self._refused or str(error)) from error
+
+    def rewind(self, stamp: int) -> None:
+        """See :class:`PoseSource`."""
+        self._poses.rewind(stamp)
 
     def close(self) -> None:
         """Forget everything, and let nobody wait any more."""
@@ -185,11 +196,9 @@ class TopicSource:
         is_live = self._node.count_publishers(self._node.resolve_topic_name(self._topic)) > 0
         return self._history.find(stamp, self._slop if is_live else 0.0)
 
-
-def _check_stamp(stamp: int, what: str = "image") -> None:
-    """Zero is what a driver sends that sets no stamp, and what tf2 reads as "the latest"."""
-    if stamp <= 0:
-        raise GeometryError(f"{what}: expected the stamp of its moment, got {stamp}; set it in the driver")
+    def rewind(self, stamp: int) -> None:
+        """See :class:`PoseSource`."""
+        self._history.rewind(stamp)
 
 
 def _first_line(error: Exception) -> str:

@@ -34,7 +34,8 @@ class Finding(NamedTuple):
 class Around:
     """What a camera's own numbers do not say. ``mismatched`` are lines about quality of service; ``unheard`` says
     for ``image``, ``depth`` and ``camera_info`` why nothing is heard (empty: nobody publishes it, as is allowed for
-    the latter two); ``degraded`` what has been given up for want of memory.
+    the latter two); ``degraded`` what has been given up for want of memory, ``clock`` why the node does not know the
+    time.
     """
 
     config: Config
@@ -44,6 +45,7 @@ class Around:
     mismatched: tuple[str, ...] = ()
     unheard: Mapping[str, str] = field(default_factory=dict)
     degraded: str = ""
+    clock: str = ""
 
 
 def judge(report: Report, around: Around) -> list[Finding]:
@@ -105,7 +107,9 @@ def _degraded(report: Report, around: Around) -> Iterator[Finding]:
     if around.degraded:
         line = f"out of memory: going on with {around.degraded}; free memory, or set a smaller image_size or model"
         yield Finding(WARN, line, "degraded")
-    if report.stamp_age < -FUTURE:
+    if around.clock:
+        yield Finding(WARN, around.clock, "clock")
+    elif report.stamp_age < -FUTURE:
         line = f"image: stamped {-report.stamp_age:.1f} s after the node's clock"
         advice = "synchronise the clocks (chrony), or set use_sim_time alike on both sides and publish /clock"
         yield Finding(WARN, f"{line}; {advice}", "future")

@@ -70,6 +70,9 @@ class Inputs(Protocol):
     def find_pose(self, view: View) -> Pose:
         """Where the camera was in ``target_frame``; :class:`GemError` says why that is not known."""
 
+    def rewind(self, stamp: int) -> None:
+        """Time jumped back to ``stamp``: forget what is kept of the time before."""
+
 
 class Outputs(Protocol):
     """Where results go; see :class:`gem_ros.ros.outputs.Outputs`."""

@@ -71,6 +71,11 @@ class Worker:
             self._views.nudge(now)
             self._images.nudge(now)
 
+    def forget(self) -> None:
+        """Time jumped back: nothing is tracked on from before, and no question answered on what was seen then."""
+        for answerer in self._answerers.values():
+            answerer.forget()
+
     def stop(self) -> None:
         """Finish the images at hand and end the threads."""
         for mailbox, thread in zip((self._images, self._views), self._threads, strict=True):

@@ -107,13 +107,16 @@ class Eyes:
     """Inputs: every message is the same picture; ``pose`` is the camera's, or why there is none."""
 
     def __init__(self):
-        self.pose = GeometryError("pose: expected one, got none")
+        self.pose, self.rewound = GeometryError("pose: expected one, got none"), []
 
     def read(self, message, arrival):
         return View(RGB, message.header.stamp.nanosec, message.header.frame_id, arrival)
 
     def find_partners(self, view):
         return Partners()
+
+    def rewind(self, stamp):
+        self.rewound.append(stamp)
 
     def find_pose(self, view):
         if isinstance(self.pose, Exception):
@@ -386,6 +389,31 @@ def test_the_same_thing_keeps_its_id_until_the_question_changes(room):
     assert ids[0] == ids[1] != ids[2]
 
 
+def test_another_frame_is_told_and_what_was_of_the_last_one_is_forgotten(room):
+    room.grounder.point = np.array([0.0, 0.0, 2.0])
+    for stamp, frame in ((1, "camera"), (2, "left"), (3, "left")):
+        room.worker.put("", message(stamp, frame))
+        room.ears.wait((stamp, 1, ["ball"]))
+    before, first, second = [each.targets[0].track.id for each in room.ears.groundings]
+    assert before != first == second
+    assert room.eyes.rewound == [2] and len(room.ears.problems) == 1
+    assert "expected frame 'camera' as before, got 'left'" in room.ears.problems[0]
+
+
+def test_when_time_jumped_back_nothing_is_tracked_on_and_no_question_answered_on_what_was_seen_then(room):
+    room.grounder.point = np.array([0.0, 0.0, 2.0])
+    room.worker.put("", message(1))
+    room.ears.wait((1, 1, ["ball"]))
+    room.worker.forget()
+    room.worker.ask(asked(2, "door"))
+    room.worker.ask(asked(1, "ball"))
+    room.worker.put("", message(2))
+    room.ears.wait((2, 1, ["ball"]))
+    assert [each for each in room.ears.said if each[0] == 1] == [(1, 1, ["ball"])]
+    before, after = [each.targets[0].track.id for each in room.ears.groundings]
+    assert before != after and room.ears.problems == []
+
+
 def test_what_could_not_be_used_is_told(room):
     room.grounder.problems = ("depth: expected 6x4, got 5x4",)
     room.worker.put("", message(7))
@@ -429,10 +457,31 @@ def test_other_stamps_are_told_with_numbers_and_newer_ones_are_misaligned(stamp,
     )
 
 
-def test_of_a_topic_that_was_never_heard_or_has_gone_nothing_is_told():
-    gone = partner(message(1000 + 10**9), live=False)
-    partners, complaints = found(gone, partner(), slop=0.01)
+def test_of_topics_that_were_never_heard_nothing_is_told():
+    partners, complaints = found(partner(), partner(live=False), slop=0.01)
     assert (partners.depth, partners.camera, partners.missing, complaints) == (None, None, None, [])
+
+
+def test_a_topic_that_has_gone_is_told():
+    gone = partner(message(1000 - 10**9), live=False)
+    partners, complaints = found(gone, partner(message(1000)))
+    assert (partners.depth, partners.missing) == (None, None)
+    assert "got the nearest 1.000 s before it; nobody publishes it any more" in str(complaints[0])
+
+
+def test_depth_without_a_camera_info_is_told():
+    partners, complaints = found(partner(message(1000)), partner(), slop=0.01)
+    assert (partners.camera, partners.missing) == (None, None)
+    assert str(complaints[0]).startswith("camera_info: expected one with the depth, got none")
+
+
+def test_without_a_stamp_nothing_belongs_to_an_image():
+    for other in (message(0), message(1)):
+        complaints = []
+        both = {"depth": partner(other), "info": partner(other)}
+        partners = find_partners(0, "camera", **both, slop=5.0, complain=complaints.append)
+        assert (partners.depth, partners.camera, partners.missing) == (None, None, "misaligned")
+        assert str(complaints[0]).startswith("image: expected the stamp of its moment, got 0")
 
 
 def test_what_cannot_be_read_is_missing_and_complained_about():
