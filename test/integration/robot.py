@@ -189,7 +189,7 @@ def stamp_of(message):
 class Node:
     """The node's process and its log."""
 
-    def __init__(self, log, domain, *arguments):
+    def __init__(self, log, domain, *arguments, script=STUB):
         environment = os.environ | {
             "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
             "ROS_DOMAIN_ID": str(domain),
@@ -199,7 +199,7 @@ class Node:
         self._log = log
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, STUB, "--ros-args", *arguments],
+                [sys.executable, script, "--ros-args", *arguments],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=environment,
