@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,29 +22,42 @@ if TYPE_CHECKING:
 
 
 class Speech:
-    """What is asked, told to everybody before any answer to it, and after it none to an older question."""
+    """What is asked, told to everybody before any answer to it, and after it none to an older question.
+
+    An answer that is being made is finished first, and the newest question that came meanwhile is told then: if it
+    were thrown away instead, questions that come faster than answers are made would leave none.
+    """
 
     def __init__(self, asked: Asked, announce: Callable[[Asked], None]) -> None:
         self._announce = announce
-        self._lock = threading.Lock()  # held while publishing
-        self.asked = asked
+        self._lock = threading.Lock()  # held while announcing
+        self._answering = False
+        self._told = self.newest = asked
         announce(asked)
 
     def ask(self, asked: Asked) -> None:
-        """From now on this is asked."""
+        """From now on, or from the end of the answer that is being made, this is asked."""
         with self._lock:
-            if asked.told != self.asked.told:
-                self._announce(asked)
-            self.asked = asked
+            self.newest = asked
+            if not self._answering:
+                self._tell()
 
-    def say(self, messages: list[Callable[[], None]], epoch: int) -> bool:
-        """Publish, unless something else is asked by now: then that has already nudged."""
+    @contextmanager
+    def turn(self) -> Iterator[Asked]:
+        """To answer what is asked, and publish it, before anything else is."""
         with self._lock:
-            if epoch != self.asked.epoch:
-                return False
-            for publish in messages:
-                publish()
-            return True
+            self._answering, asked = True, self._told
+        try:
+            yield asked
+        finally:
+            with self._lock:
+                self._answering = False
+                self._tell()
+
+    def _tell(self) -> None:
+        before, self._told = self._told, self.newest
+        if self._told.told != before.told:
+            self._announce(self._told)
 
 
 class Answerer:
@@ -64,7 +78,11 @@ class Answerer:
         """Answer what is asked on ``view``, or anew on the last one if that is not too old. ``since`` is when an
         answer was due (monotonic s).
         """
-        asked, began = self._speech.asked, time.monotonic()
+        with self._speech.turn() as asked:
+            self._answer(view, since, asked)
+
+    def _answer(self, view: View | None, since: float, asked: Asked) -> None:
+        began = time.monotonic()
         if self._time_jumped:
             self._time_jumped, self._view, self._tracked = False, None, -1
             self._continuity.forget()
@@ -74,9 +92,9 @@ class Answerer:
         if view is None or (asked.queries and view.features is None) or not self._camera.outputs.wanted():
             return  # without features: it comes again with them
         grounding = self._ground(view, asked)
-        messages = self._camera.outputs.encode(view, grounding, asked, time.monotonic() - since)
-        if self._speech.say(messages, asked.epoch):
-            self._camera.observer.result(Answer(view, grounding, due=since, began=began, done=time.monotonic()))
+        for publish in self._camera.outputs.encode(view, grounding, asked, time.monotonic() - since):
+            publish()
+        self._camera.observer.result(Answer(view, grounding, due=since, began=began, done=time.monotonic()))
 
     def _ground(self, view: View, asked: Asked) -> Grounding:
         tracker = self._camera.tracker

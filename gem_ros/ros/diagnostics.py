@@ -17,6 +17,7 @@ from gem_ros.process import memory
 from gem_ros.ros import verdict
 from gem_ros.ros.cameras import Seat
 from gem_ros.ros.continuity import silent_clock
+from gem_ros.ros.graph import namesakes
 from gem_ros.ros.qos import NO_PUBLISHER_EVENTS, mismatches, unheard
 from gem_ros.ros.verdict import Around, Finding
 from gem_ros.ros.views import Asked
@@ -112,7 +113,8 @@ class Diagnostics:
         subscribed = [*seat.inputs.reliable, *([self._asked] if first else [])]
         silent = {name: unheard(self._node, topic, kind) for name, (topic, kind) in seat.inputs.topics.items()}
         silent["image"] = silent["image"] or f"nobody publishes {seat.inputs.topics['image'][0]}; {START}"
-        return tuple(mismatches(self._node, publishers, subscribed)), silent
+        others = [*mismatches(self._node, publishers, subscribed), *(namesakes(self._node) if first else [])]
+        return tuple(others), silent
 
     def _status(self, camera: str, found: Sequence[Finding], values: Mapping[str, str]) -> DiagnosticStatus:
         name = self._node.get_fully_qualified_name() + (f": {camera}" if camera else "")

@@ -73,6 +73,22 @@ class Mailbox(Generic[T]):
             self._changed.notify_all()
 
 
+class Allowance:
+    """Admits ``burst`` at once, and after that one per second."""
+
+    def __init__(self, burst: int) -> None:
+        self._most = self._left = float(burst)
+        self._last = 0.0
+
+    def admits(self, now: float) -> bool:
+        """Whether there is anything left at ``now`` (s) for one more."""
+        self._left, self._last = min(self._most, self._left + now - self._last), now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
 class Pace:
     """Admits at most ``rate`` per second, keeping the average where arrivals jitter."""
 

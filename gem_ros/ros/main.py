@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from gem_ros.pipeline import Grounder
 
 POLL = 0.2  # s between looks at signals
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_interrupted: list[int] = []  # by which
 
 
 def main(args: list[str] | None = None, load: Callable[[Config], Grounder] | None = None) -> int:
@@ -24,6 +26,17 @@ def main(args: list[str] | None = None, load: Callable[[Config], Grounder] | Non
 
     ``load`` replaces what makes the grounder.
     """
+    # Before all that takes time. Not rclpy's handlers: they end the context under the worker's feet, and SIGTERM
+    # would wait for a loading model.
+    for number in SIGNALS:
+        signal.signal(number, _interrupt)
+    try:
+        return _run(args, load)
+    except KeyboardInterrupt:
+        return 0
+
+
+def _run(args: list[str] | None, load: Callable[[Config], Grounder] | None) -> int:
     os.environ.update(dds_environment())
     keep_freed_memory()
     share_cores()
@@ -35,9 +48,6 @@ def main(args: list[str] | None = None, load: Callable[[Config], Grounder] | Non
         return 2
     from rclpy.signals import SignalHandlerOptions
 
-    # Not rclpy's handlers: they end the context under the worker's feet, and SIGTERM would wait for a loading model.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:  # arguments or a parameter file that rcl cannot read
@@ -45,8 +55,6 @@ def main(args: list[str] | None = None, load: Callable[[Config], Grounder] | Non
         return 2
     try:
         return _spin(load)
-    except KeyboardInterrupt:
-        return 0
     finally:
         rclpy.try_shutdown()
 
@@ -65,18 +73,20 @@ def _spin(load: Callable[[Config], Grounder] | None) -> int:
     executor = SingleThreadedExecutor()  # rclpy's EventsExecutor hangs with a thread that publishes
     executor.add_node(node)
     try:
-        while executor.context.ok():
+        while executor.context.ok() and not _interrupted:
             executor.spin_once(timeout_sec=POLL)
         return 0
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
         executor.remove_node(node)
         node.destroy_node()
         executor.shutdown()
 
 
 def _interrupt(number: int, frame: Any) -> None:
+    """Once: what comes while the node ends is ignored."""
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    _interrupted.append(number)  # an exception in a destructor or a C library's callback is lost
     raise KeyboardInterrupt
 
 

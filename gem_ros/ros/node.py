@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
 from rclpy.clock import Clock
@@ -17,11 +18,14 @@ from std_srvs.srv import SetBool, Trigger
 
 from gem_ros.config import Config
 from gem_ros.errors import GemError
+from gem_ros.messages import cdr
 from gem_ros.queries import format_query, parse_queries
 from gem_ros.ros import parameters
+from gem_ros.ros.bond import Bond
 from gem_ros.ros.cameras import make_seats
 from gem_ros.ros.continuity import watch_clock
 from gem_ros.ros.diagnostics import POLL, Diagnostics, Situation
+from gem_ros.ros.mailbox import Allowance
 from gem_ros.ros.outputs import Announcement
 from gem_ros.ros.qos import NO_SUBSCRIPTION_EVENTS
 from gem_ros.ros.views import Asked
@@ -30,7 +34,8 @@ from gem_ros.ros.worker import Worker
 if TYPE_CHECKING:
     from gem_ros.pipeline import Grounder
 
-SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+SUCCESS, FAILURE, ERROR = (getattr(TransitionCallbackReturn, name) for name in ("SUCCESS", "FAILURE", "ERROR"))
+COMPLAINTS = 10  # about queries, at once; one per second after that
 WARM_UP = (480, 640)  # (H, W) of most cameras' images
 
 
@@ -49,6 +54,27 @@ def _import_late() -> None:
     import scipy.spatial.transform  # noqa: F401
 
 
+def _told(transition: Callable[..., TransitionCallbackReturn]) -> Callable[..., TransitionCallbackReturn]:
+    """rclpy answers an exception with error processing, and not a word; the word is said here."""
+
+    @wraps(transition)
+    def told(self: GroundingNode, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            return transition(self, state)
+        except Exception as error:
+            self._failure = f"{transition.__name__}: {_first_line(error)}"
+            trace = "" if isinstance(error, GemError) else f"\n{traceback.format_exc().rstrip()}"
+            self.get_logger().error(f"error in {self._failure}{trace}")
+            return ERROR
+
+    return told
+
+
+def _first_line(error: Exception) -> str:
+    line = next(iter(str(error).splitlines()), "")
+    return line if isinstance(error, GemError) and line else f"{type(error).__name__}: {line}".rstrip(": ")
+
+
 class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped here
     """Subscribes, asks, publishes; ``load`` makes the grounder when the node is configured.
 
@@ -64,13 +90,14 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
         self._load = load
         self._grounder: Grounder | None = None
         self._dropped, self._enabled, self._failure = Counter[str](), True, ""
-        self._announcement = Announcement(self)
+        self._announcement, self._bond = Announcement(self), Bond(self)
+        self._complaints = Allowance(COMPLAINTS)
         self._seats = make_seats(self, config)
         self._jumps = watch_clock(self, self._on_time_jump)
         self.add_pre_set_parameters_callback(parameters.coerced)
         self.add_on_set_parameters_callback(lambda changes: parameters.verdict(self._asked.config, changes))
         self.add_post_set_parameters_callback(self._on_parameters)
-        self._query = self.create_subscription(String, "query", self._on_query, 10, **NO_SUBSCRIPTION_EVENTS)
+        self._query = self.create_subscription(String, "query", self._on_query, 10, raw=True, **NO_SUBSCRIPTION_EVENTS)
         self.create_service(SetBool, "~/enable", self._on_enable)
         self.create_service(Trigger, "~/clear", self._on_clear)
         self._diagnostics = Diagnostics(self, self._seats, self._announcement.publisher, self._query.topic_name)
@@ -81,6 +108,7 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
 
     # Lifecycle
 
+    @_told
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load and warm up the model; what is wrong with it is one line, and the node stays unconfigured."""
         config = self._asked.config
@@ -90,7 +118,7 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
             _import_late()
             self._grounder = self._load(config)
         except (GemError, OSError, RuntimeError) as error:  # RuntimeError: no memory on the GPU
-            self._failure = str(error).splitlines()[0]
+            self._failure = _first_line(error)
             self.get_logger().error(f"not configured: {self._failure}")
             return FAILURE
         self._failure = ""
@@ -99,6 +127,7 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
         self._warn_of_unknown_words()
         return super().on_configure(state)
 
+    @_told
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Open the topics and start thinking."""
         done = super().on_activate(state)  # publishers first: the worker announces the queries
@@ -109,24 +138,30 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
             for seat in self._seats:
                 seat.health.open()
                 seat.inputs.open(partial(self._worker.put, seat.name))
+            if not self._asked.config.autostart:
+                self._bond.form()
         return done
 
+    @_told
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Close the topics and finish the image at hand."""
         self._stop()
         return super().on_deactivate(state)
 
+    @_told
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Let the model go."""
-        self._grounder = None
+        self._grounder, self._failure = None, ""
         return super().on_cleanup(state)
 
+    @_told
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop thinking, whatever the state."""
+        """Stop thinking, whatever the state, and let the model go."""
         self._stop()
-        self._failure = ""
+        self._grounder, self._failure = None, ""
         return super().on_shutdown(state)
 
+    @_told
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop thinking; the node is unconfigured afterwards."""
         self._stop()
@@ -140,12 +175,16 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
         super().destroy_node()
 
     def _stop(self) -> None:
-        if self._worker:
+        worker, self._worker = self._worker, None
+        if worker is None:
+            return
+        try:
+            self._bond.end()
             for seat in self._seats:
                 seat.inputs.close()
-            self._worker.stop()
-            self._dropped.update(self._worker.dropped)
-            self._worker = None
+        finally:
+            worker.stop()
+            self._dropped.update(worker.dropped)
 
     def _autostart(self) -> None:
         if self._start:
@@ -163,11 +202,12 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
 
     # Queries and parameters: one state, whichever way it is changed
 
-    def _on_query(self, message: String) -> None:
+    def _on_query(self, message: bytes) -> None:
         try:
-            queries = parse_queries(message.data, self._asked.config.max_queries)
+            queries = parse_queries(cdr.string(message, "query"), self._asked.config.max_queries)
         except GemError as error:
-            self.get_logger().warning(f"query refused: {error}")
+            if self._complaints.admits(time.monotonic()):
+                self._seats[0].health.problem(f"query refused: {error}")
             return
         self._set_queries([format_query(query) for query in queries])
 
@@ -194,7 +234,8 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
         queries, config = self._asked.queries, self._asked.config
         texts = [("query", each.text) for each in queries] + [("negative, left out", each) for each in config.negatives]
         for kind, text in texts:
-            if unknown := self._grounder.text.unknown_words(text):
+            unknown = self._grounder.text.unknown_words(text)
+            if unknown and self._complaints.admits(time.monotonic()):
                 known = f"model {config.model!r} does not know"
                 self.get_logger().warning(f"{kind} {text!r}: {known} {', '.join(map(repr, unknown))}")
 

@@ -54,13 +54,13 @@ class Worker:
     @property
     def degraded(self) -> str:
         """What has been given up for want of memory; empty: nothing."""
-        return self._looker.degraded(self._speech.asked.config)
+        return self._looker.degraded(self._speech.newest.config)
 
     def put(self, camera: str, message: Any) -> None:
         """A new image message; an older one that still waits is dropped."""
         now = time.monotonic()
         self._cameras[camera].observer.image(now)
-        if self.enabled and self._paces[camera].admits(now, self._speech.asked.config.max_rate):
+        if self.enabled and self._paces[camera].admits(now, self._speech.newest.config.max_rate):
             self._images.put(camera, message, now)
 
     def ask(self, asked: Asked) -> None:
@@ -85,7 +85,7 @@ class Worker:
     def _look(self) -> None:
         while (works := self._images.take()) is not None:
             with _told([self._cameras[work.camera].observer for work in works]):
-                for eye, view, since in self._looker.look(works, self._speech.asked):
+                for eye, view, since in self._looker.look(works, self._speech.newest):
                     self._views.hand(eye.camera.name, view, since)
 
     def _answer(self) -> None:

@@ -1,5 +1,7 @@
 """Images as they come over the wire: the same as deserialized, and hostile bytes are refused in one line."""
 
+import struct
+
 import numpy as np
 import pytest
 from rosbags.typesys import Stores, get_typestore
@@ -18,6 +20,35 @@ def serialized(pixels, encoding="rgb8", frame="camera", little=True):
     data = pixels.reshape(-1).view(np.uint8)
     image = STORE.types[NAME](header, height, width, encoding, 0, pixels.nbytes // height, data)
     return bytes(STORE.serialize_cdr(image, NAME, little_endian=little))
+
+
+def text(data, little=True):
+    order, kind = ("<", b"\0\1") if little else (">", b"\0\0")
+    return kind + b"\0\0" + struct.pack(f"{order}I", len(data) + 1) + data + b"\0"
+
+
+@pytest.mark.parametrize("little", [True, False])
+@pytest.mark.parametrize("said", ["", "red cup", "红色的杯子", "nul\0inside"])
+def test_text_is_read_whole(said, little):
+    assert cdr.string(text(said.encode(), little), "query") == said
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        (b"", "query: expected a message in CDR, got one that starts with nothing"),
+        (b"\x07\x09\0\0", "query: expected a message in CDR"),
+        (b"\0\1\0\0", "query: expected a whole std_msgs/String, got 4 bytes"),
+        (text(b"red cup")[:-3], "query: expected a whole std_msgs/String"),
+        (b"\0\1\0\0\xff\xff\xff\xff", "query: expected a whole std_msgs/String"),
+        (text(b"red \xff cup"), "query: expected UTF-8, got invalid start byte at byte 4"),
+        (text(b"\xed\xa0\x80"), "query: expected UTF-8"),
+    ],
+)
+def test_what_is_no_text_is_refused_in_one_line(data, line):
+    with pytest.raises(DecodeError, match=r"^query: ") as caught:
+        cdr.string(data, "query")
+    assert str(caught.value).startswith(line) and "\n" not in str(caught.value)
 
 
 PIXELS = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)

@@ -15,7 +15,7 @@ BASE = {"errors", "config", "data", "queries", "models", "process", "resources",
 ROS = {
     *("rclpy", "rcl_interfaces", "rosgraph_msgs", "lifecycle_msgs", "builtin_interfaces", "ament_index_python"),
     *("std_msgs", "std_srvs", "sensor_msgs", "geometry_msgs", "visualization_msgs", "nav_msgs", "diagnostic_msgs"),
-    *("vision_msgs", "tf2_ros", "tf2_msgs", "cv_bridge", "launch", "launch_ros"),
+    *("vision_msgs", "tf2_ros", "tf2_msgs", "cv_bridge", "launch", "launch_ros", "bondpy"),
 }
 TORCH = {"torch", "open_clip", "safetensors", "huggingface_hub"}
 PICTURES = {"cv2", "PIL", "matplotlib"}

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from gem_ros.ros.buffers import StampBuffer
-from gem_ros.ros.mailbox import Mailbox, Pace, Work
+from gem_ros.ros.mailbox import Allowance, Mailbox, Pace, Work
 
 NS = 1_000_000_000
 
@@ -60,6 +60,13 @@ def test_the_pace_is_kept_on_average(camera, rate, expected):
     assert sum(pace.admits(now, rate) for now in times) == pytest.approx(
         expected * seconds, abs=0.05 * expected * seconds
     )
+
+
+def test_an_allowance_is_a_burst_and_then_one_per_second():
+    allowance = Allowance(3)
+    assert [allowance.admits(1000.0) for _ in range(5)] == [True, True, True, False, False]
+    assert sum(allowance.admits(1000 + number / 100) for number in range(1000)) == 9
+    assert [allowance.admits(5000.0) for _ in range(4)] == [True, True, True, False]
 
 
 def test_a_pause_earns_no_burst():

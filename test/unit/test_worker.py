@@ -168,7 +168,28 @@ def test_a_result_for_older_queries_is_never_published_after_the_new_ones_are_to
     room.ears.encode = ask_meanwhile
     room.worker.put("", message(7))
     room.ears.wait((7, 2, ["door"]))
-    assert (7, 1, ["ball"]) not in room.ears.said
+    assert room.ears.said == [("asked", 1), (7, 1, ["ball"]), ("asked", 2), (7, 2, ["door"])]
+
+
+def test_questions_that_come_faster_than_answers_are_made_leave_none_unmade(room):
+    encode, epoch = room.ears.encode, 1
+
+    def ask_meanwhile(*what):
+        nonlocal epoch
+        for _ in range(3):
+            epoch += 1
+            room.worker.ask(asked(epoch, "ball"))
+        return encode(*what)
+
+    room.ears.encode = ask_meanwhile
+    room.worker.put("", message(7))
+    room.ears.wait(("asked", 31))
+    room.ears.encode = encode
+    room.ears.wait((7, 31, ["ball"]))
+    told = [each for each in room.ears.said if each[1] <= 31]
+    # of three that come during an answer the last is told, and answered before the next
+    assert told[1::2] == [(7, 1 + 3 * number, ["ball"]) for number in range(11)]
+    assert told[0::2] == [("asked", 1 + 3 * number) for number in range(11)]
 
 
 def test_a_new_question_needs_no_second_look(room):
