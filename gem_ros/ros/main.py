@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -34,6 +35,8 @@ def main(args: list[str] | None = None, load: Callable[[Config], Grounder] | Non
         return _run(args, load)
     except KeyboardInterrupt:
         return 0
+    finally:
+        gc.freeze()  # Python's last collection would go through all of PyTorch, for a second or so
 
 
 def _run(args: list[str] | None, load: Callable[[Config], Grounder] | None) -> int:
