@@ -7,6 +7,7 @@ import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import rclpy.serialization
 from lifecycle_msgs.srv import GetState
@@ -94,12 +95,16 @@ def segments():
 
 
 def told(robot, *words, within=WITHIN, name="/grounding"):
-    """The diagnostic from now on whose message holds all ``words``, waited for; None."""
+    """The level and the line of the next diagnostic that says all ``words``, first or beside others; None."""
     start = len(robot.health)
 
     def found():
-        heard = (each for each in robot.health[start:] if each.name == name)
-        return next((each for each in heard if all(word in each.message for word in words)), None)
+        for status in robot.health[start:]:
+            also = [each.value for each in status.values if each.key.startswith("also_")]
+            for line in (status.message, *also):
+                if status.name == name and all(word in line for word in words):
+                    return SimpleNamespace(level=status.level, message=line)
+        return None
 
     return robot.wait(found, within * busy())
 
@@ -122,7 +127,3 @@ def truncated(message):
     """The first half of what goes over the wire."""
     data = rclpy.serialization.serialize_message(message)
     return data[: len(data) // 2]
-
-
-def values(status):
-    return {each.key: each.value for each in status.values}

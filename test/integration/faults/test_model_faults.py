@@ -52,7 +52,7 @@ def test_exception_in_the_model_costs_its_images_only(node, robot):
     node.fault.write_text("raise")
     robot.see()
     status = told(robot, "ValueError: the model was told to fail")
-    assert status and status.level == b"\1", node.log
+    assert status and status.level in (b"\1", b"\2"), node.log  # an error where no image is answered
     for _ in range(3):
         unanswered(robot)
     assert node.log.count("told to fail\n") <= 6  # with its traceback once in 5 s
