@@ -13,11 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gem_ros.config import Config
+from gem_ros.config import Config, replace
 from gem_ros.core import similarity
 from gem_ros.core.attention import Attend, fused
 from gem_ros.core.compiled import CompiledEncoder, compile_for
 from gem_ros.core.encoder import DenseEncoder, input_size
+from gem_ros.core.examples import Examples
 from gem_ros.core.pretrained import LoadedModel, load_model
 from gem_ros.core.runtime import (
     fit_to_cpu,
@@ -29,24 +30,27 @@ from gem_ros.core.runtime import (
 )
 from gem_ros.core.text import TextEncoder
 from gem_ros.data import CameraIntrinsics, Grounding, PatchFeatures, Query, Reason, Target
-from gem_ros.errors import DecodeError, GemError, OutOfMemoryError
+from gem_ros.errors import DecodeError, GemError, OutOfMemoryError, QueryError
 from gem_ros.geometry.camera import project, rays
 from gem_ros.geometry.refine import check as check_refinement
 from gem_ros.geometry.refine import refine, upsample
 from gem_ros.geometry.registration import Registered, register
 from gem_ros.geometry.target import Region, find_regions, measure
 from gem_ros.models import BUNDLED, ModelCard, calibrated, default_config
-from gem_ros.queries import parse_query
+from gem_ros.queries import EXAMPLE, example_name, parse_query
 
 FloatMaps = npt.NDArray[np.float32]
+COMMON = (480, 640)  # (H, W) of most cameras' images
+LEAST = 4  # patches along an example's longer side
 IMAGE_SIZE = 448  # px, where neither the parameter nor the card says anything
 
 
 class Grounder:
     """Finds texts in images: :meth:`encode_image` once per image, :meth:`ground` as often as asked.
 
-    ``text`` is its text encoder, ``card`` the model's card, ``config`` the parameters it was made with,
-    ``device`` where it runs. Stateless but for the text cache; :meth:`ground` may be called by any thread.
+    ``text`` is its text encoder, ``examples`` what was shown to it, ``card`` the model's card, ``config`` the
+    parameters it was made with, ``device`` where it runs. Stateless but for the text cache and examples;
+    :meth:`ground` may be called by any thread.
     """
 
     def __init__(self, model: LoadedModel, config: Config, encoder: DenseEncoder | None = None) -> None:
@@ -56,6 +60,7 @@ class Grounder:
         self.text = TextEncoder(
             model.clip, model.tokenizer, config.templates, model.card.vocabulary, folder=config.text_cache
         )
+        self.examples = Examples()
         self._interpolation = model.interpolation
         self._encoder = encoder or _encoder(model.clip.visual, config)
         compiles = config.compile == "on" or (config.compile == "auto" and self.device.type == "cuda")
@@ -162,7 +167,7 @@ class Grounder:
         targets: list[Target] = []
         for index, (query, best) in enumerate(zip(asked, scores, strict=True)):
             threshold = config.presence_threshold if query.threshold is None else query.threshold
-            if self.text.unknown_words(query.text):
+            if self.unknown(query.text):
                 relevancy[index] = 0.0
                 targets.append(Target(query.text, index, False, 0.0, threshold, "unknown_word"))
             elif best < threshold:  # nothing is computed at the image's size
@@ -172,13 +177,41 @@ class Grounder:
                 if guide is not None:
                     fine = refine(fine, guide, patch)
                 regions = find_regions(fine, evidence[index], config.region_threshold, config.max_targets, patch)
-                for score, region in self._scored(regions, best, threshold):
+                for score, region in self._scored(query.text, regions, best, threshold):
                     known = _located(region, beside, config)
                     targets.append(Target(query.text, index, True, score, threshold, **known))
         problems = beside.problems
         if guide is None and any(target.found for target in targets):
             problems += self._coarse(config.refinement)
         return Grounding(asked, tuple(targets), size, relevancy, partial(upsample, size=size), problems)
+
+    def add_example(self, name: str, rgb: npt.NDArray[np.uint8], *, of: tuple[int, int] = COMMON) -> None:
+        """Look for what ``rgb`` (H, W, 3) uint8 shows wherever the query ``@name`` is asked: a crop, close around it.
+
+        ``of`` is the (H, W) of the images it was cut from: it is fed at their scale, in which the thing has the size
+        that it will have again. Raises :class:`QueryError` for a bad name, :class:`DecodeError` for no picture.
+        """
+        name = example_name(name)
+        _check_image(rgb)
+        longer, least = self.image_size(), LEAST * max(self._encoder.patch_size)
+        fed = min(max(round(max(rgb.shape[:2]) * longer / max(of)), least), longer)
+        self.examples.add(name, self.encode_image(rgb, config=replace(self.config, {"image_size": fed})).tokens)
+
+    def add_example_at(self, name: str, features: PatchFeatures, pixel: tuple[float, float]) -> None:
+        """Look for what lies at ``pixel`` (u, v) of an image with these features, wherever ``@name`` is asked."""
+        height, width = features.image_size
+        u, v = pixel
+        if not (-0.5 <= u < width - 0.5 and -0.5 <= v < height - 0.5):
+            raise QueryError(f"example {name!r}: expected a pixel of the {width}x{height} image, got {u:g}, {v:g}")
+        rows, columns = features.tokens.shape[:2]
+        row, column = int((v + 0.5) * rows / height), int((u + 0.5) * columns / width)
+        self.examples.add(example_name(name), features.tokens[row : row + 1, column : column + 1])
+
+    def unknown(self, text: str) -> tuple[str, ...]:
+        """What of a query the model does not know: words, or an example that was not given; empty: all is known."""
+        if text.startswith(EXAMPLE):
+            return () if self.examples.find(text) is not None else (text,)
+        return self.text.unknown_words(text)
 
     def warm_up(self, size: tuple[int, int]) -> None:
         """Run once on a black image of ``size`` (H, W), so that the first real one does not wait."""
@@ -229,26 +262,44 @@ class Grounder:
         """Evidence (Q, h, w), relevancy (Q, h, w), scores (Q,): one matrix product for all texts, one copy from
         the device."""
         queries = [query.text for query in asked]
+        worded = [text for text in queries if not text.startswith(EXAMPLE)]
+        examples = {at: each for at, text in enumerate(queries) if (each := self.examples.find(text)) is not None}
         # a phrase with a word that the model does not know says nothing
         canonical, others = (
             [text for text in texts if not self.text.unknown_words(text)]
-            for texts in (similarity.CANONICAL, (*config.negatives, *(queries if config.exclusive else ())))
+            for texts in (similarity.CANONICAL, (*config.negatives, *(worded if config.exclusive else ())))
         )
-        text = self.text.embed([*queries, *canonical, *others])
+        text = self.text.embed(
+            [*(text if text in worded else similarity.CANONICAL[0] for text in queries), *canonical, *others]
+        )
+        if examples:
+            text = text.clone()  # the other one is kept
+            text[list(examples)] = torch.stack(list(examples.values()))
         cosines = similarity.similarity_maps(features.tokens, text)
         own, phrases, rest = torch.split(cosines, [len(queries), len(canonical), len(others)])
         rivals = similarity.rivals(rest, others, queries) if others else None
         logits = similarity.relevancy_logits(own, phrases, self.card.relevancy, rivals)
         evidence = similarity.evidence_maps(own, logits, self.card.presence, rivals)
+        if examples:  # what was shown does not compete with words
+            shown = list(examples)
+            logits, evidence = logits.clone(), evidence.clone()  # they may be the same, or the cosines
+            logits[shown] = similarity.relevancy_logits(own[shown], phrases, self.card.example_relevancy)
+            evidence[shown] = similarity.evidence_maps(own[shown], logits[shown], self.card.example_presence)
         evidence, relevancy = torch.stack([evidence, torch.sigmoid(logits)]).cpu()
-        scores = similarity.presence_scores(evidence.amax(dim=(-2, -1)), self.card.presence)
+        best = evidence.amax(dim=(-2, -1))
+        scores = similarity.presence_scores(best, self.card.presence)
+        for at in examples:
+            scores[at] = similarity.presence_scores(best[at], self.card.example_presence)
         return evidence.numpy(), relevancy.numpy(), scores.tolist()
 
-    def _scored(self, regions: list[Region], best: float, threshold: float) -> Iterator[tuple[float, Region]]:
+    def _scored(
+        self, query: str, regions: list[Region], best: float, threshold: float
+    ) -> Iterator[tuple[float, Region]]:
         """Each region with the score of its own peak; all but the first must reach the threshold themselves."""
+        presence = self.card.example_presence if query.startswith(EXAMPLE) else self.card.presence
         yield best, regions[0]
         for region in regions[1:]:
-            score = float(similarity.presence_scores(torch.tensor(region.strength), self.card.presence))
+            score = float(similarity.presence_scores(torch.tensor(region.strength), presence))
             if score >= threshold:
                 yield score, region
 

@@ -10,6 +10,7 @@ from gem_ros.data import Query
 from gem_ros.errors import QueryError
 
 SEPARATOR = ";"
+EXAMPLE = "@"  # begins the name of something that was shown
 
 
 def parse_query(text: str) -> Query:
@@ -44,6 +45,16 @@ def phrase(text: str, name: str = "query") -> str:
     if not words:
         raise QueryError(f"{name}: expected a few words, got none; say what to look for, like 'red ball'")
     return words
+
+
+def example_name(text: str) -> str:
+    """The name under which something that is shown can be asked for, as ``@name``; :class:`QueryError`."""
+    name = phrase(text, "example")
+    if name.startswith(EXAMPLE) or SEPARATOR in name or ":" in name:
+        raise QueryError(
+            f"example: expected a name without '{EXAMPLE}', '{SEPARATOR}' and ':', got {name!r}; rename it"
+        )
+    return name
 
 
 def check_negatives(texts: Collection[str]) -> None:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gem_ros.errors import DecodeError
+from gem_ros.errors import DecodeError, QueryError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``gem-ros ground``."""
     parser.add_argument("image", type=Path, help="picture: JPEG, PNG or whatever else OpenCV reads")
-    parser.add_argument("queries", nargs="+", metavar="QUERY", help="'red mug', or 'red mug:0.6' for a threshold")
+    parser.add_argument("queries", nargs="*", metavar="QUERY", help="'red mug', or 'red mug:0.6' for a threshold")
+    parser.add_argument(
+        "--like",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="CROP",
+        help="find what this picture shows; repeatable",
+    )
     parser.add_argument("--depth", type=Path, help="depth of the same size: 16-bit PNG in mm, or .npy in m")
     parser.add_argument(
         "--intrinsics", nargs=4, type=float, metavar=("FX", "FY", "CX", "CY"), help="pinhole camera in px, for 3D"
@@ -39,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
     """Answer and print; :class:`GemError` says in a line what cannot be used. Found or not, the status is 0."""
     # What can be wrong is read before anything that takes time is loaded.
     config = _config(args)
-    queries = _queries(args.queries, config.max_queries)
+    examples = _examples(args.like)
+    queries = _queries([*args.queries, *(f"@{name}" for name in examples)], config.max_queries)
     rgb = _read_image(args.image)
     depth = _read_depth(args.depth) if args.depth else None
     camera = _camera(args.intrinsics, rgb.shape)
@@ -48,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
     from gem_ros.pipeline import Grounder
 
     grounder = Grounder.load(config=config)
+    for name, crop in examples.items():
+        grounder.add_example(name, crop, of=rgb.shape[:2])
     grounding = grounder.ground(grounder.encode_image(rgb), queries, image=rgb, depth=depth, camera=camera)
     for line in grounding.problems:
         print(f"gem-ros ground: {line}", file=sys.stderr)
@@ -73,9 +84,24 @@ def _queries(texts: list[str], most: int) -> tuple[Query, ...]:
     """What is asked for; an empty text is refused here, where it can only be a slip."""
     from gem_ros.queries import SEPARATOR, parse_queries, parse_query
 
+    if not texts:
+        raise QueryError("QUERY: expected words, or a picture with --like; got none")
     for text in texts:
         parse_query(text.replace(SEPARATOR, " "))
     return parse_queries(texts, most)
+
+
+def _examples(paths: list[Path]) -> dict[str, npt.NDArray[np.uint8]]:
+    """Pictures of what to look for, by the names that they can be asked for."""
+    from gem_ros.queries import example_name
+
+    found = {}
+    for path in paths:
+        name = example_name(path.stem)
+        if name in found:
+            raise QueryError(f"--like {path}: expected pictures of different names, got {name!r} twice; rename one")
+        found[name] = _read_image(path)
+    return found
 
 
 def _read(path: Path, flags: int) -> npt.NDArray[Any]:

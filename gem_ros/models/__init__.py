@@ -56,6 +56,9 @@ class Relevancy:
 class ModelCard:
     """``architecture`` is an open_clip model config; ``defaults`` hold parameter values by dotted name.
 
+    ``example_relevancy`` and ``example_presence`` are for what was shown instead of named: two pictures are more alike
+    than a picture and a text.
+
     ``vocabulary`` lists the words the model knows (empty: any). ``sha256`` is of the weights file.
     """
 
@@ -66,6 +69,8 @@ class ModelCard:
     defaults: dict[str, Any] = field(default_factory=dict)
     relevancy: Relevancy = Relevancy()
     presence: Presence = Presence()
+    example_relevancy: Relevancy = Relevancy("sigmoid", 20.0, -14.0)
+    example_presence: Presence = Presence("cosine", 20.0, -15.0)
     sha256: str = ""
     numbers: dict[str, Any] = field(default_factory=dict)
 
@@ -90,6 +95,9 @@ def load_card(model: str) -> ModelCard:
     values["vocabulary"] = tuple(values["vocabulary"])
     values["relevancy"] = Relevancy(**values["relevancy"])
     values["presence"] = Presence(**values["presence"])
+    if "example_presence" in values:
+        values["example_relevancy"] = Relevancy(**values["example_relevancy"])
+        values["example_presence"] = Presence(**values["example_presence"])
     return ModelCard(**values)
 
 

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from gem_ros.config import Config, replace
 from gem_ros.core.degradation import Degradation
 from gem_ros.errors import GemError, OutOfMemoryError
@@ -41,6 +44,11 @@ class Looker:
     def degraded(self, config: Config) -> str:
         """What has been given up for want of memory; empty: nothing. (Read by other threads.)"""
         return self._degradation.described(self._grounder.image_size(config))
+
+    def learn(self, name: str, rgb: npt.NDArray[np.uint8]) -> None:
+        """Take in an example, at the scale of the newest images."""
+        sizes = [eye.view.rgb.shape for eye in self._eyes.values() if eye.view]
+        self._grounder.add_example(name, rgb, **({"of": sizes[0][:2]} if sizes else {}))
 
     def look(self, works: Sequence[Work[Any]], asked: Asked) -> Iterator[Seen]:
         """Views to answer on, of all the cameras in ``works``; what fails is that camera's problem alone."""

@@ -77,7 +77,10 @@ def _spin(load: Callable[[Config], Grounder] | None) -> int:
     executor.add_node(node)
     try:
         while executor.context.ok() and not _interrupted:
-            executor.spin_once(timeout_sec=POLL)
+            try:
+                executor.spin_once(timeout_sec=POLL)
+            except Exception as error:  # rclpy's own services raise for requests that they cannot read, too
+                node.get_logger().error(f"a request or message was left out: {type(error).__name__}: {error}")
         return 0
     finally:
         executor.remove_node(node)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 import traceback
 from collections import Counter
@@ -25,6 +26,7 @@ from gem_ros.ros.bond import Bond
 from gem_ros.ros.cameras import make_seats
 from gem_ros.ros.continuity import watch_clock
 from gem_ros.ros.diagnostics import POLL, Diagnostics, Situation
+from gem_ros.ros.image_queries import ImageQueries
 from gem_ros.ros.mailbox import Allowance
 from gem_ros.ros.outputs import Announcement
 from gem_ros.ros.qos import NO_SUBSCRIPTION_EVENTS
@@ -98,6 +100,7 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
         self.add_on_set_parameters_callback(lambda changes: parameters.verdict(self._asked.config, changes))
         self.add_post_set_parameters_callback(self._on_parameters)
         self._query = self.create_subscription(String, "query", self._on_query, 10, raw=True, **NO_SUBSCRIPTION_EVENTS)
+        self._image_queries = ImageQueries(self, lambda: self._worker, self._ask_for_example, self._complain_of_query)
         self.create_service(SetBool, "~/enable", self._on_enable)
         self.create_service(Trigger, "~/clear", self._on_clear)
         self._diagnostics = Diagnostics(self, self._seats, self._announcement.publisher, self._query.topic_name)
@@ -206,10 +209,20 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
         try:
             queries = parse_queries(cdr.string(message, "query"), self._asked.config.max_queries)
         except GemError as error:
-            if self._complaints.admits(time.monotonic()):
-                self._seats[0].health.problem(f"query refused: {error}")
+            self._complain_of_query(f"query refused: {error}")
             return
         self._set_queries([format_query(query) for query in queries])
+
+    def _ask_for_example(self, text: str) -> None:
+        before = self._asked
+        self._set_queries([text])
+        if self._asked.epoch == before.epoch and self._worker:  # the same name, but another picture
+            self._asked = dataclasses.replace(before, epoch=before.epoch + 1)
+            self._worker.ask(self._asked)
+
+    def _complain_of_query(self, line: str) -> None:
+        if self._complaints.admits(time.monotonic()):
+            self._seats[0].health.problem(line)
 
     def _set_queries(self, texts: list[str]) -> None:
         (result,) = self.set_parameters([parameters.to_ros("queries", texts)])
@@ -234,7 +247,7 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
         queries, config = self._asked.queries, self._asked.config
         texts = [("query", each.text) for each in queries] + [("negative, left out", each) for each in config.negatives]
         for kind, text in texts:
-            unknown = self._grounder.text.unknown_words(text)
+            unknown = self._grounder.unknown(text)
             if unknown and self._complaints.admits(time.monotonic()):
                 known = f"model {config.model!r} does not know"
                 self.get_logger().warning(f"{kind} {text!r}: {known} {', '.join(map(repr, unknown))}")

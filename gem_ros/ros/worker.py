@@ -7,9 +7,13 @@ from __future__ import annotations
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from gem_ros.errors import GemError
 from gem_ros.ros.answering import Answerer, Speech
@@ -19,6 +23,10 @@ from gem_ros.ros.views import Asked, Camera, Observer, View
 
 if TYPE_CHECKING:
     from gem_ros.pipeline import Grounder
+
+
+LESSONS = 4  # examples that may wait; a newer one pushes out the oldest
+Lesson = tuple[str, npt.NDArray[np.uint8], Callable[[], None]]  # an example, and whom to tell when it is known
 
 
 class Worker:
@@ -37,6 +45,7 @@ class Worker:
         self._speech = Speech(asked, announce)
         self._looker = Looker(grounder, cameras)
         self._answerers = {camera.name: Answerer(grounder, camera, self._speech) for camera in cameras}
+        self._lessons: deque[Lesson] = deque(maxlen=LESSONS)
         self._images: Mailbox[Any] = Mailbox(self._cameras)
         self._views: Mailbox[View] = Mailbox(self._cameras)
         self._threads = [
@@ -76,6 +85,11 @@ class Worker:
         for answerer in self._answerers.values():
             answerer.forget()
 
+    def learn(self, name: str, rgb: npt.NDArray[np.uint8], learnt: Callable[[], None]) -> None:
+        """Take in an example beside the images; ``learnt`` is called, by the worker, when it can be asked for."""
+        self._lessons.append((name, rgb, learnt))
+        self._images.nudge(time.monotonic())
+
     def stop(self) -> None:
         """Finish the images at hand and end the threads."""
         for mailbox, thread in zip((self._images, self._views), self._threads, strict=True):
@@ -84,6 +98,11 @@ class Worker:
 
     def _look(self) -> None:
         while (works := self._images.take()) is not None:
+            while self._lessons:
+                with _told(camera.observer for camera in self._cameras.values()):
+                    name, rgb, learnt = self._lessons.popleft()
+                    self._looker.learn(name, rgb)
+                    learnt()
             with _told([self._cameras[work.camera].observer for work in works]):
                 for eye, view, since in self._looker.look(works, self._speech.newest):
                     self._views.hand(eye.camera.name, view, since)

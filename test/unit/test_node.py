@@ -1,15 +1,21 @@
 """The node in this process: what it refuses, and what its process sets up."""
 
+import array
 import subprocess
 import sys
+import time
+from types import SimpleNamespace
 
 import pytest
 
 rclpy = pytest.importorskip("rclpy", reason="needs ROS 2 (pip install gem_ros[ros])")
 
 import torch  # noqa: E402
+from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
+from rclpy.serialization import serialize_message  # noqa: E402
+from sensor_msgs.msg import Image  # noqa: E402
 
 from gem_ros.ros.node import GroundingNode  # noqa: E402
 
@@ -19,9 +25,10 @@ def make_node():
     context, nodes = rclpy.Context(), []
     rclpy.init(context=context, args=[])
 
-    def make(**overrides):
+    def make(load=None, **overrides):
         given = [Parameter(name, value=value) for name, value in (overrides | {"autostart": False}).items()]
-        nodes.append(GroundingNode(context=context, parameter_overrides=given))
+        more = {"load": load} if load else {}
+        nodes.append(GroundingNode(context=context, parameter_overrides=given, **more))
         return nodes[-1]
 
     yield make
@@ -66,3 +73,100 @@ assert faults() - before < 5000, faults() - before  # 2 x 300 pages each would b
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+class Learner:
+    """A grounder that takes examples and knows nothing else."""
+
+    device, status = "cpu", {}
+
+    def __init__(self):
+        self.examples = []
+
+    def add_example(self, name, rgb, **of):
+        self.examples.append((name, rgb.shape))
+
+    def unknown(self, text):
+        return ()
+
+    def image_size(self, config):
+        return 448
+
+
+def shown(frame_id="", size=(8, 6), **wrong):
+    fields = {"height": size[0], "width": size[1], "step": 3 * size[1], "encoding": "rgb8"} | wrong
+    message = Image(**fields, data=array.array("B", bytes(3 * size[0] * size[1])))
+    message.header.frame_id = frame_id
+    return message
+
+
+@pytest.fixture
+def learner(make_node):
+    """An active node with a :class:`Learner`, and its executor."""
+    grounder = Learner()
+    node = make_node(load=lambda config: grounder)
+    executor = SingleThreadedExecutor(context=node.context)
+    executor.add_node(node)
+    assert node.trigger_configure() == node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    yield SimpleNamespace(node=node, grounder=grounder, executor=executor)
+    executor.shutdown()
+
+
+def hear(node, message):
+    node._image_queries.hear(serialize_message(message))
+
+
+def asks(learner, *texts):
+    """Spin until the node asks for these; its epoch."""
+    deadline = time.monotonic() + 5
+    while tuple(each.text for each in learner.node._asked.queries) != texts:
+        assert time.monotonic() < deadline
+        learner.executor.spin_once(timeout_sec=0.05)
+    return learner.node._asked.epoch
+
+
+def test_a_picture_becomes_the_query_by_its_frame_id(learner):
+    hear(learner.node, shown("mug"))
+    first = asks(learner, "@mug")
+    hear(learner.node, shown())
+    assert asks(learner, "@example") == first + 1
+    assert learner.grounder.examples == [("mug", (8, 6, 3)), ("example", (8, 6, 3))]
+
+
+def test_another_picture_of_the_same_name_is_a_new_question(learner):
+    hear(learner.node, shown("mug"))
+    first = asks(learner, "@mug")
+    hear(learner.node, shown("mug", size=(4, 4)))
+    deadline = time.monotonic() + 5
+    while learner.node._asked.epoch == first and time.monotonic() < deadline:
+        learner.executor.spin_once(timeout_sec=0.05)
+    assert (learner.node._asked.epoch, len(learner.grounder.examples)) == (first + 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        (shown("a;b"), "expected a name without"),
+        (shown("@mug"), "expected a name without"),
+        (shown("mug", size=(0, 0)), "image"),
+        (shown("mug", step=5), "step"),
+        (shown("mug", encoding="8UC7"), "encoding"),
+    ],
+)
+def test_a_picture_that_is_none_is_refused_in_a_line_and_changes_nothing(learner, capfd, message, line):
+    hear(learner.node, message)
+    said = [each for each in capfd.readouterr().err.splitlines() if "image_query refused" in each]
+    assert len(said) == 1 and line in said[0]
+    assert not learner.grounder.examples and not learner.node._asked.queries
+
+
+def test_an_inactive_node_takes_no_picture(make_node, capfd):
+    hear(make_node(), shown("mug"))
+    assert "image_query refused: expected an active node" in capfd.readouterr().err
+
+
+def test_bytes_that_are_no_picture_are_refused_in_a_line(learner, capfd):
+    for data in (b"", b"\0" * 7, serialize_message(shown("mug"))[:40]):
+        learner.node._image_queries.hear(data)
+    said = [each for each in capfd.readouterr().err.splitlines() if "image_query refused" in each]
+    assert said and not learner.grounder.examples

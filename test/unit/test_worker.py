@@ -50,6 +50,11 @@ class Grounder:
             raise OutOfMemoryError("out of memory")
         return ["features"] * len(images)
 
+    def add_example(self, name, rgb, of=None):
+        if name == "bad":
+            raise OutOfMemoryError("out of memory")
+        self.examples = [*getattr(self, "examples", []), (name, of)]
+
     def ground(self, features, queries, **known):
         self.grounded.append([query.text for query in queries])
         targets = tuple(self.see(query.text, index) for index, query in enumerate(queries))
@@ -518,3 +523,28 @@ def test_a_topic_that_nobody_publishes_is_not_waited_for():
     start = time.monotonic()
     found(partner(live=False), partner(live=False), slop=5.0)
     assert time.monotonic() - start < 1.0
+
+
+def test_an_example_is_learnt_by_the_thread_that_looks_at_the_scale_of_the_images(room):
+    learnt, by = threading.Event(), []
+
+    def tell():
+        by.append(threading.current_thread().name)
+        learnt.set()
+
+    room.worker.learn("mug", RGB, tell)
+    assert learnt.wait(5)
+    room.worker.put("", message(7))
+    room.ears.wait((7, 1, ["ball"]))
+    learnt.clear()
+    room.worker.learn("cup", RGB, tell)
+    assert learnt.wait(5)
+    assert by == ["looking"] * 2 and room.grounder.examples == [("mug", None), ("cup", (4, 6))]
+
+
+def test_an_example_that_fails_is_told_and_the_next_image_is_answered(room):
+    room.worker.learn("bad", RGB, lambda: pytest.fail("it is not known"))
+    with room.ears.changed:
+        assert room.ears.changed.wait_for(lambda: "out of memory" in room.ears.problems, 5)
+    room.worker.put("", message(7))
+    room.ears.wait((7, 1, ["ball"]))
