@@ -66,7 +66,7 @@ class StampBuffer(Generic[T]):
             self._items.clear()
 
     def _reached(self, stamp: int) -> bool:
-        return any(each[0] >= stamp for each in self._items)
+        return any(each[0] >= stamp for each in reversed(self._items))  # the newest is mostly the last
 
 
 def check_stamp(stamp: int, what: str = "image") -> None:

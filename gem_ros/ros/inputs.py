@@ -7,16 +7,18 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from rclpy.node import Node
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from gem_ros.config import Config
-from gem_ros.data import Pose
-from gem_ros.errors import GemError, GeometryError
+from gem_ros.data import CameraIntrinsics, Pose
+from gem_ros.errors import DecodeError, GemError, GeometryError
 from gem_ros.messages import cdr, decode
 from gem_ros.ros.health import Health
 from gem_ros.ros.partners import Partner, Partners, find_partners
 from gem_ros.ros.poses import PoseSource
-from gem_ros.ros.qos import INPUT, NO_SUBSCRIPTION_EVENTS
+from gem_ros.ros.qos import INPUT
+from gem_ros.ros.receiving import Receiver
 from gem_ros.ros.views import View
 
 
@@ -55,11 +57,11 @@ class Inputs:
             )
         )
         self._info = Stream(
-            CameraInfo, f"{prefix}camera_info", _as_is, partial(decode.camera_info, rectified=rectified)
+            CameraInfo, f"{prefix}camera_info", partial(cdr.stamped, name="camera_info"), CameraReader(rectified)
         )
         by_topic = bool(config.target_frame) and config.pose_source == "topic"
         self.reliable = [node.resolve_topic_name(f"{prefix}camera_pose")] if by_topic else []  # topics, not best effort
-        self._subscriptions: list[Any] = []
+        self._receiver: Receiver | None = None  # there while open
         self._partners: tuple[Partner, Partner] | None = None
 
     @property
@@ -70,16 +72,21 @@ class Inputs:
 
     def open(self, put: Callable[[Any], None]) -> None:
         """Subscribe; images go to ``put``."""
-        self._subscribe(self._image, put)
-        self._partners = self._partner("depth", self._depth), self._partner("camera_info", self._info)
+        self._receiver = receiver = Receiver(self._node, self._health.problem)
+        self._partners = (
+            self._partner(receiver, "depth", self._depth),
+            self._partner(receiver, "camera_info", self._info),
+        )
+        _subscribe(receiver, self._image, put)
         if self._pose:
             self._pose.open()
+        receiver.start()
 
     def close(self) -> None:
         """Unsubscribe and forget; nobody waits for a partner any more."""
-        for subscription in self._subscriptions:
-            self._node.destroy_subscription(subscription)
-        self._subscriptions.clear()
+        if self._receiver:
+            self._receiver.close()
+            self._receiver = None
         for partner in self._partners or ():
             partner.close()
         if self._pose:
@@ -115,7 +122,7 @@ class Inputs:
         if self._pose:
             self._pose.rewind(stamp)
 
-    def _partner(self, name: str, stream: Stream) -> Partner:
+    def _partner(self, receiver: Receiver, name: str, stream: Stream) -> Partner:
         topic = self._node.resolve_topic_name(stream.topic)
         partner = Partner(stream.read, lambda: self._node.count_publishers(topic) > 0)
 
@@ -126,15 +133,8 @@ class Inputs:
             except GemError as error:
                 self._complain(error)
 
-        self._subscribe(stream, add)
+        _subscribe(receiver, stream, add)
         return partner
-
-    def _subscribe(self, stream: Stream, callback: Callable[[Any], None]) -> None:
-        raw = stream.kind is Image  # as bytes, without rclpy's copies
-        create = self._node.create_subscription
-        self._subscriptions.append(
-            create(stream.kind, stream.topic, callback, INPUT, raw=raw, **NO_SUBSCRIPTION_EVENTS)
-        )
 
     def _transport(self, base: str, name: str) -> str:
         """As image_transport does: remapping ``image`` remaps ``image/compressed`` with it."""
@@ -142,6 +142,29 @@ class Inputs:
 
     def _complain(self, error: Exception) -> None:
         self._health.problem(str(error))
+
+
+class CameraReader:
+    """Reads serialized CameraInfo; what says the same as the last one is not read again."""
+
+    def __init__(self, rectified: bool) -> None:
+        self._rectified = rectified
+        self._known: tuple[bytes, CameraIntrinsics] | None = None
+
+    def __call__(self, message: cdr.Stamped) -> CameraIntrinsics:
+        """:class:`DecodeError` where there is no calibrated camera in it."""
+        if self._known is None or self._known[0] != message.rest:
+            try:
+                info = deserialize_message(message.data, CameraInfo)
+            except Exception as error:  # rclpy's differ by version
+                raise DecodeError(f"camera_info: expected a CameraInfo, got {len(message.data)} bytes") from error
+            self._known = message.rest, decode.camera_info(info, self._rectified)
+        return self._known[1]
+
+
+def _subscribe(receiver: Receiver, stream: Stream, callback: Callable[[Any], None]) -> None:
+    raw = stream.kind is not CompressedImage  # as bytes, without rclpy's copies
+    receiver.subscribe(stream.kind, stream.topic, callback, INPUT, raw=raw)
 
 
 def _as_is(message: Any) -> Any:

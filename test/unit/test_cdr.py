@@ -113,3 +113,17 @@ def test_lengths_beyond_the_end_are_refused():
     data[start : start + 4] = b"\xff\xff\xff\xff"
     with pytest.raises(DecodeError, match="4294967295 bytes of pixels"):
         cdr.image(bytes(data))
+
+
+@pytest.mark.parametrize("little", [True, False])
+def test_any_message_that_begins_with_a_header_has_a_stamp_and_a_rest(little):
+    data = serialized(PIXELS, little=little)
+    message = cdr.stamped(data, "camera_info")
+    assert (message.header.stamp.sec, message.header.stamp.nanosec, message.header.frame_id) == (12, 345, "camera")
+    assert message.data is data and message.rest == data[12:]
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00\x01\x00\x00" + bytes(7), b"\x00\x01\x00\x00" + b"\xff" * 20])
+def test_what_has_no_header_is_refused_by_its_topics_name(data):
+    with pytest.raises(DecodeError, match="^camera_info: expected"):
+        cdr.stamped(data, "camera_info")
