@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gem_ros import process
-from gem_ros.benchmarks.live import SETTLE, STUB, Robot, latencies, node, per_second
+from gem_ros.benchmarks.filming import film
+from gem_ros.benchmarks.live import STUB
 from gem_ros.benchmarks.results import Measurement
 from gem_ros.benchmarks.timing import Progress
 from gem_ros.data import Observation
@@ -20,18 +20,12 @@ RATE = 4 / INFERENCE  # images per s
 
 def measure(scenes: Sequence[Observation], logs: Path, seconds: float, progress: Progress) -> Iterator[Measurement]:
     """Age of a result: from its image's publication to its arrival, both in the camera's process."""
-    module = (*STUB, "--inference", str(INFERENCE))
-    parameters = {"model": "bundled", "queries": ["red ball"]}
-    with Robot(scenes, TOPICS) as robot, node(module, parameters, logs / "age.log", robot) as stub:
-        robot.film(RATE, SETTLE)
-        before = process.memory(stub.pid)
-        stamps = robot.film(RATE, seconds, progress)
-        grown = process.memory(stub.pid) - before
-        taken = latencies(robot, TOPICS, stamps, stub)
-        rate = per_second(robot, "result", stamps)
+    slow = (*STUB, "--inference", str(INFERENCE))
+    asked = {"model": "bundled", "queries": ["red ball"]}
+    seen = film(scenes, TOPICS, slow, asked, log=logs / "age.log", rate=RATE, seconds=seconds, progress=progress)
     for percentile in (50, 95, 99, 100):
         name = "age.worst" if percentile == 100 else f"age.p{percentile}"
         what = f"age of results, a model of {1e3 * INFERENCE:g} ms, {RATE:g} images per second"
-        yield Measurement(name, float(np.percentile(taken, percentile)), "ms", "lower", what)
-    yield Measurement("age.rate", rate, "results/s", "higher", "results per second meanwhile")
-    yield Measurement("age.memory", grown, "MiB", "neither", f"by which the node's memory grew in {seconds:g} s")
+        yield Measurement(name, float(np.percentile(seen.latency, percentile)), "ms", "lower", what)
+    yield Measurement("age.rate", seen.rate, "results/s", "higher", "results per second meanwhile")
+    yield Measurement("age.memory", seen.grown, "MiB", "neither", f"by which the node's memory grew in {seconds:g} s")

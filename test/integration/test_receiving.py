@@ -5,8 +5,9 @@ import time
 
 import pytest
 
-rclpy = pytest.importorskip("rclpy", reason="needs ROS 2 (pip install gem_ros[ros])")
+pytest.importorskip("rclpy", reason="needs ROS 2 (pip install gem_ros[ros])")
 
+import rclpy
 from rclpy.qos import QoSProfile
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo

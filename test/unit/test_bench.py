@@ -139,10 +139,10 @@ def test_promises_hold_where_they_were_given():
     assert target_of("model.latency.p50", on_gpu).bound == 2
     assert target_of("model.speedup.fp32", on_gpu).bound == 10
     assert target_of("model.latency.p50", on_cpu) is None and target_of("model.speedup.fp32", on_cpu) is None
-    assert target_of("node.rate", on_cpu).bound == 15 and target_of("node.rate", on_gpu) is None
+    assert target_of("node.demo.rate", on_cpu).bound == 15 and target_of("node.demo.rate", on_gpu) is None
     assert target_of("ros.cpu", made()) is None  # not measured
     assert all(each.met(each.bound) for each in TARGETS)
-    most, least = target_of("ros.cpu", on_cpu), target_of("node.rate", on_cpu)
+    most, least = target_of("ros.cpu", on_cpu), target_of("node.demo.rate", on_cpu)
     assert most.met(14) and not most.met(16) and least.met(16) and not least.met(14)
 
 
@@ -163,11 +163,11 @@ def test_numbers_have_three_digits(value, unit, shown):
 
 
 def test_a_missed_promise_is_shown():
-    rows = {row.name: row for row in tables.rows(made(node__rate=(14.0, "higher"), ros__cpu=(14.0, "lower")))}
-    assert rows["node.rate"].met is False and rows["node.rate"].target == "≥ 15"
+    rows = {row.name: row for row in tables.rows(made(node__demo__rate=(14.0, "higher"), ros__cpu=(14.0, "lower")))}
+    assert rows["node.demo.rate"].met is False and rows["node.demo.rate"].target == "≥ 15"
     assert rows["ros.cpu"].met is True
-    page = tables.markdown(made(node__rate=(14.0, "higher"), ros__cpu=(14.0, "lower")))
-    assert "| what node__rate is (`node.rate`) | 14.0 ms | ≥ 15 **missed** |" in page
+    page = tables.markdown(made(node__demo__rate=(14.0, "higher"), ros__cpu=(14.0, "lower")))
+    assert "| what node__demo__rate is (`node.demo.rate`) | 14.0 ms | ≥ 15 **missed** |" in page
     assert "| 14.0 ms | ≤ 15 |" in page and "Note: a note." in page and "a CPU" in page
 
 

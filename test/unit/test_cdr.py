@@ -125,5 +125,5 @@ def test_any_message_that_begins_with_a_header_has_a_stamp_and_a_rest(little):
 
 @pytest.mark.parametrize("data", [b"", b"\x00\x01\x00\x00" + bytes(7), b"\x00\x01\x00\x00" + b"\xff" * 20])
 def test_what_has_no_header_is_refused_by_its_topics_name(data):
-    with pytest.raises(DecodeError, match="^camera_info: expected"):
+    with pytest.raises(DecodeError, match=r"^camera_info: expected"):
         cdr.stamped(data, "camera_info")
