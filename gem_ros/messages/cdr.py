@@ -75,7 +75,7 @@ def image(data: bytes) -> Image:
     try:
         header, at = _header(data, order)
         height, width = struct.unpack_from(f"{order}II", data, at := _aligned(at))
-        encoding, at = _text(data, at + 8, order)
+        encoding, at = _name(data, at + 8, order)
         step, length = struct.unpack_from(f"{order}II", data, at_step := _aligned(at + 1))
         pixels = memoryview(data)[at_step + 8 : at_step + 8 + length]
         if len(pixels) < length:
@@ -87,11 +87,9 @@ def image(data: bytes) -> Image:
 
 def string(data: bytes, name: str) -> str:
     """The text of a serialized std_msgs/String; :class:`DecodeError` that begins with ``name`` where it is none."""
-    order = ORDERS.get(data[:2])
-    if order is None:
-        raise DecodeError(f"{name}: expected a message in CDR, got one that starts with {data[:2].hex() or 'nothing'}")
+    order = _order(data, name)
     try:
-        return _text(data, START, order)[0]
+        return _text(data, START, order)[0].decode()
     except UnicodeDecodeError as error:
         raise DecodeError(f"{name}: expected UTF-8, got {error.reason} at byte {error.start} of the text") from error
     except (struct.error, IndexError) as error:
@@ -126,17 +124,23 @@ def _order(data: bytes, name: str) -> str:
 def _header(data: bytes, order: str) -> tuple[Header, int]:
     """The header, and where it ends."""
     sec, nanosec = struct.unpack_from(f"{order}iI", data, START)
-    frame_id, at = _text(data, START + 8, order)
+    frame_id, at = _name(data, START + 8, order)
     return Header(Stamp(sec, nanosec), frame_id), at
 
 
-def _text(data: bytes, at: int, order: str) -> tuple[str, int]:
-    """A string (its length counts the final 0), and where it ends; as in C it is over at its first 0."""
+def _name(data: bytes, at: int, order: str) -> tuple[str, int]:
+    """A frame's or encoding's name, and where it ends; as in C it is over at its first 0."""
+    text, end = _text(data, at, order)
+    return text.partition(b"\0")[0].decode(), end
+
+
+def _text(data: bytes, at: int, order: str) -> tuple[bytes, int]:
+    """A string's bytes (its length counts the final 0), and where it ends."""
     (length,) = struct.unpack_from(f"{order}I", data, at := _aligned(at))
     end = at + 4 + length
     if end > len(data):
         raise IndexError(f"a text of {length} bytes")
-    return data[at + 4 : end].partition(b"\0")[0].decode(), end
+    return data[at + 4 : end].removesuffix(b"\0"), end
 
 
 def _aligned(at: int) -> int:

@@ -84,6 +84,7 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
     """
 
     _worker: Worker | None = None  # there while active
+    _jumps: Any = None  # the watch on ROS time
 
     def __init__(self, load: Callable[[Config], Grounder] = load_grounder, **options: Any) -> None:
         super().__init__("grounding", **options)
@@ -174,7 +175,8 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
     def destroy_node(self) -> None:
         """Stop thinking before the publishers go."""
         self._stop()
-        self._jumps.unregister()
+        if self._jumps:  # not where a parameter was refused
+            self._jumps.unregister()
         super().destroy_node()
 
     def _stop(self) -> None:
