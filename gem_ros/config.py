@@ -16,7 +16,9 @@ from typing import Any
 from gem_ros.errors import ConfigError
 
 CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")  # one token of a ROS name
-METHODS = ("clip", "maskclip", "gem")
+METHODS = ("clip", "maskclip", "clip_surgery", "sclip", "clearclip", "naclip", "gem", "sc_clip")
+REFINEMENTS = ("none", "image", "depth", "pamr")
+PROJECTIONS = ("qkv", "qk", "qv", "kv", "q", "k", "v")
 MAX_QUERIES = 255  # a mono8 segmentation holds 255 labels and 0 for nothing
 MAX_QUERY_BYTES = 512
 
@@ -88,11 +90,13 @@ def parameter(
 
 @dataclass(frozen=True)
 class GemConfig:
-    """GEM's own numbers (arXiv 2312.00878); a model's card may set other defaults."""
+    """GEM's own numbers (arXiv 2312.00878); a model's card may set others; ``blocks`` is CLIP Surgery's, too."""
 
     blocks: int = parameter(6, "last transformer blocks given self-self attention", low=1, high=64)
     iterations: int = parameter(1, "self-self attention steps per projection", low=0, high=16)
     temperature: float = parameter(0.0, "tau of the self-self attention; 0: adaptive per image", low=0.0, high=100.0)
+    projections: str = parameter("qkv", "projections that attend to themselves", choices=PROJECTIONS)
+    normalise: bool = parameter(True, "normalise them first; false with temperature 0: tau is the usual sqrt(d)")
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,9 @@ class Config:
     )
     method: str = parameter("gem", "dense features by this rule", choices=METHODS)
     gem: GemConfig = GemConfig()
+    feature_surgery: bool = parameter(
+        False, "weigh texts by the whole image and subtract what they share (CLIP Surgery); needs its own calibration"
+    )
     card: str = parameter("", "calibration to use, a file that gem-ros calibrate wrote; empty: the model's own")
     templates: str = parameter("gem", "prompt templates", choices=("gem", "imagenet80"))
     text_cache: str = parameter("", "folder that keeps text embeddings for the next start; empty: none")
@@ -176,7 +183,10 @@ class Config:
     )
     region_threshold: float = parameter(0.5, "relevancy at which a region ends", low=0.0, high=1.0, dynamic=True)
     refinement: str = parameter(
-        "image", "sharpen regions along the edges of this picture", choices=("none", "image", "depth"), dynamic=True
+        "image",
+        "sharpen regions along the edges of this picture; pamr: of the image, as published with NACLIP",
+        choices=REFINEMENTS,
+        dynamic=True,
     )
     max_queries: int = parameter(16, "queries at a time", low=1, high=MAX_QUERIES)
     max_targets: int = parameter(3, "targets per query", low=1, high=100, dynamic=True)

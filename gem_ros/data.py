@@ -91,12 +91,15 @@ class Observation:
 class PatchFeatures:
     """Dense features of one image: ``tokens`` (h, w, D) unit norm, CLS excluded, on the model's device.
 
+    ``cls`` (D,), unit norm, is the embedding of the whole, where ``feature_surgery`` needs it.
+
     ``image_size`` is (H, W) of the image they came from. Patch (row i, column j) has its centre at
     pixel u = (j + 0.5)·W/w − 0.5, v = (i + 0.5)·H/h − 0.5.
     """
 
     tokens: torch.Tensor
     image_size: tuple[int, int]
+    cls: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)

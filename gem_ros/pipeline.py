@@ -132,9 +132,10 @@ class Grounder:
         features: dict[int, PatchFeatures] = {}
         for (height, width), members in alike.items():
             tokens = self._tokens([images[index] for index in members], (height, width))
-            maps = tokens.reshape(len(members), height // patch[0], width // patch[1], -1)
-            for index, each in zip(members, maps, strict=True):
-                features[index] = PatchFeatures(each, images[index].shape[:2])
+            rows, columns = height // patch[0], width // patch[1]
+            for index, each in zip(members, tokens, strict=True):
+                maps = each[-rows * columns :].reshape(rows, columns, -1)
+                features[index] = PatchFeatures(maps, images[index].shape[:2], each[0] if self._encoder.cls else None)
         return [features[index] for index in range(len(images))]
 
     def ground(
@@ -162,8 +163,9 @@ class Grounder:
         evidence, relevancy, scores = self._maps(features, asked, config)
         size, patch = features.image_size, _patch_px(features)
         beside = register(size, depth, camera, missing)
-        guides = {"image": image, "depth": beside.depth}
-        guide = None if self._cannot_refine else guides.get(config.refinement)
+        guides = {"image": image, "pamr": image, "depth": beside.depth}
+        engine = "pamr" if config.refinement == "pamr" else "guided"
+        guide = None if self._cannot_refine and engine == "guided" else guides.get(config.refinement)
         targets: list[Target] = []
         for index, (query, best) in enumerate(zip(asked, scores, strict=True)):
             threshold = config.presence_threshold if query.threshold is None else query.threshold
@@ -175,7 +177,7 @@ class Grounder:
             else:
                 fine = upsample(relevancy[index : index + 1], size)[0]
                 if guide is not None:
-                    fine = refine(fine, guide, patch)
+                    fine = refine(fine, guide, patch, engine)
                 regions = find_regions(fine, evidence[index], config.region_threshold, config.max_targets, patch)
                 for score, region in self._scored(query.text, regions, best, threshold):
                     known = _located(region, beside, config)
@@ -225,13 +227,14 @@ class Grounder:
         """
         why = "refinement: expected depth to sharpen regions by, got none" if refinement == "depth" else ""
         why = self._cannot_refine or why
-        if refinement == "none" or not why or why in self._told:
+        if refinement in ("none", "pamr") or not why or why in self._told:
             return ()
         self._told.add(why)
         return (f"{why}; regions stay as coarse as patches",)
 
     def _tokens(self, images: Sequence[npt.NDArray[np.uint8]], size: tuple[int, int]) -> Tensor:
-        """n images in one forward at ``size`` (h, w) px -> unit-norm patch tokens (n, h·w of patches, D) float32."""
+        """n images in one forward at ``size`` (h, w) px -> unit-norm tokens (n, h·w of patches, D) float32, CLS
+        first where the encoder gives it."""
         try:
             with torch.inference_mode():
                 tokens = self._encode(torch.cat([self._preprocess(rgb, size) for rgb in images]))
@@ -275,7 +278,7 @@ class Grounder:
         if examples:
             text = text.clone()  # the other one is kept
             text[list(examples)] = torch.stack(list(examples.values()))
-        cosines = similarity.similarity_maps(features.tokens, text)
+        cosines = similarity.maps_of(features, text)
         own, phrases, rest = torch.split(cosines, [len(queries), len(canonical), len(others)])
         rivals = similarity.rivals(rest, others, queries) if others else None
         logits = similarity.relevancy_logits(own, phrases, self.card.relevancy, rivals)
@@ -311,7 +314,13 @@ def _longer_side(config: Config, card: ModelCard) -> int:
 def _encoder(visual: Any, config: Config, attend: Attend = fused) -> DenseEncoder:
     inverse = 1.0 / config.gem.temperature if config.gem.temperature else None
     gem = config.gem
-    return DenseEncoder(visual, config.method, gem.blocks, gem.iterations, inverse, attend=attend).eval()
+    options: dict[str, Any] = {
+        "projections": gem.projections,
+        "normalise": gem.normalise,
+        "cls": config.feature_surgery,
+    }
+    encoder = DenseEncoder(visual, config.method, gem.blocks, gem.iterations, inverse, **options, attend=attend)
+    return encoder.eval()
 
 
 def _cannot_refine() -> str:

@@ -60,6 +60,7 @@ def _settings(plan: Plan) -> dict[str, str]:
         "precision": plan.values["precision"],
         "image_size": str(plan.values["image_size"] or "the model's size"),
         "queries": str(plan.queries),
+        **{name: value for name, value in plan.values.items() if name == "method" and value != "gem"},
         "seconds": f"{plan.seconds:g}",
     }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gem_ros.benchmarks.plan import PARTS, Plan
+from gem_ros.config import METHODS
 from gem_ros.errors import GemError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     parser.add_argument("--precision", default="auto", help="auto, fp32, bf16 or fp16 (default: auto)")
+    parser.add_argument("--method", choices=METHODS, default="gem", help="dense features by this rule (default: gem)")
     parser.add_argument("--image-size", type=int, default=0, help="side fed to the model, px (default: the model's)")
     parser.add_argument("--queries", type=int, default=8, help="texts looked for at a time (default: 8)")
     parser.add_argument("--batch", default="", help="batches, like 1,8,32 (default: these on a GPU, 1,4 on a CPU)")
@@ -75,6 +77,7 @@ def prepare(args: argparse.Namespace) -> Plan:
     if not 0 < args.seconds <= 3600:
         raise GemError(f"--seconds: expected more than 0 and at most 3600, got {args.seconds:g}")
     values = {"device": args.device, "precision": args.precision, "image_size": args.image_size}
+    values["method"] = args.method
     replace(default_config(args.model), values)
     return Plan(args.model, args.pretrained, values, args.queries, _batches(args.batch), parts, args.seconds)
 

@@ -144,7 +144,7 @@ def _settings(args: argparse.Namespace, dataset: Dataset, variant: Variant) -> d
     import dataclasses
 
     config = dataclasses.asdict(variant.config)
-    kept = ("model", "pretrained", "method", "image_size", "templates", "precision", "gem")
+    kept = ("model", "pretrained", "method", "image_size", "templates", "precision", "gem", "feature_surgery")
     return {
         "dataset": args.dataset,
         "images": len(dataset.samples),

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gem_ros.config import METHODS
 from gem_ros.errors import BagError, ConfigError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--compare", nargs=2, type=Path, metavar="METRICS", help="two metrics.json: what differs, and is it chance?")
     add("--model", help="open_clip architecture (default: the parameter file's, else bundled)")
     add("--pretrained", help="open_clip tag or weights file (default: openai; unused by bundled)")
+    add("--method", choices=METHODS, help="dense features by this rule (default: the parameter file's, else gem)")
     add("--device", help="auto, cpu, cuda or cuda:N (default: auto)")
     add("--params-file", type=Path, help="the node's parameters")
     for name in ("image", "depth", "camera-info", "pose"):
@@ -108,7 +110,7 @@ def read_settings(args: argparse.Namespace) -> Settings:
         raise ConfigError(
             "--annotate, --video: expected --report DIR and --mode offline; live, record the node's topics"
         )
-    given = {"model": args.model, "pretrained": args.pretrained, "device": args.device}
+    given = {"model": args.model, "pretrained": args.pretrained, "device": args.device, "method": args.method}
     return Settings(
         config=read_config(args.params_file, given),
         queries=parse_queries(args.queries or "", MAX_QUERIES),

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gem_ros.config import METHODS
 from gem_ros.errors import DecodeError, QueryError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--model", default="bundled", help="open_clip architecture (default: bundled)")
     parser.add_argument("--pretrained", help="open_clip tag or weights file (default: openai; unused by bundled)")
+    parser.add_argument("--method", choices=METHODS, help="dense features by this rule (default: gem)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     parser.add_argument("--threshold", type=float, help="score from which a thing counts as in view")
     parser.add_argument("--card", help="calibration to use, a file that gem-ros calibrate wrote")
@@ -76,7 +78,7 @@ def _config(args: argparse.Namespace) -> Config:
     from gem_ros.models import default_config
 
     given = {"pretrained": args.pretrained, "device": args.device, "presence_threshold": args.threshold}
-    given["card"] = args.card
+    given |= {"card": args.card, "method": args.method}
     return replace(default_config(args.model), {name: value for name, value in given.items() if value is not None})
 
 

@@ -9,60 +9,81 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+Grid = tuple[int, int]  # rows and columns of patches
 
 
-def fused(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """softmax(query keyᵀ) value without the N×N matrix in memory; any scale is already in ``query``."""
-    return F.scaled_dot_product_attention(query, key, value, scale=1.0)
+class Attend(Protocol):
+    """softmax(query keyᵀ + bias) value; any scale is already in ``query``."""
+
+    __name__: str
+
+    def __call__(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None, /) -> Tensor: ...
 
 
-def explicit(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def fused(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
+    """softmax(query keyᵀ + bias) value without the N×N matrix of each head in memory."""
+    return F.scaled_dot_product_attention(query, key, value, bias, scale=1.0)
+
+
+def explicit(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
     """The same product written out: faster to differentiate on a CPU than :func:`fused`."""
-    return (query @ key.transpose(-2, -1)).softmax(dim=-1) @ value
+    logits = query @ key.transpose(-2, -1)
+    return (logits if bias is None else logits + bias).softmax(dim=-1) @ value
 
 
 @dataclass(frozen=True)
 class Projected:
-    """One block's attention inputs: ``h`` = ln_1(x) (B, N, C); ``q``, ``k``, ``v`` (B, heads, N, d)."""
+    """One block's attention inputs: ``h`` = ln_1(x) (B, N, C); ``q``, ``k``, ``v`` (B, heads, N, d).
+
+    ``grid`` is that of the patches, row by row behind the CLS token.
+    """
 
     h: Tensor
     q: Tensor
     k: Tensor
     v: Tensor
+    grid: Grid
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the rules may be told; ``inv_temperature`` None means adaptive."""
+    """What the rules may be told. All but ``sigma``, in patches (``naclip``), and ``attend`` is for ``gem``.
+
+    ``inv_temperature`` None means adaptive; ``projections`` are those of q, k and v that attend to themselves;
+    without ``normalise`` they do so as they are.
+    """
 
     iterations: int = 1
     inv_temperature: float | None = None
+    projections: str = "qkv"
+    normalise: bool = True
+    sigma: float = 5.0
     attend: Attend = fused
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How dense features are made of a vision transformer.
+    """How dense features are made of a vision transformer; ``mix`` is an attention.
 
-    ``second_path``: ``mix`` runs beside the original path in the last ``blocks`` blocks and has its
-    own residual stream without MLPs. Otherwise ``mix`` replaces the attention of the last block,
-    whose ``residual`` connection and ``mlp`` are kept or left out.
+    ``path``: ``last``: ``mix`` replaces the attention of the last block, whose ``residual`` connection and ``mlp``
+    are kept or left out; ``second``: it runs beside the original path in the last ``blocks`` blocks and has its own
+    residual stream without MLPs; ``calibrated``: in the last block, beside the likeness of middle layers
+    (:mod:`gem_ros.core.self_calibration`).
     """
 
     mix: Callable[[Projected, Settings], Tensor]
-    second_path: bool = False
+    path: Literal["last", "second", "calibrated"] = "last"
     residual: bool = False
     mlp: bool = False
 
 
-def project(block: Any, x: Tensor) -> Projected:
+def project(block: Any, x: Tensor, grid: Grid) -> Projected:
     """q, k, v = split(W_qkv ln_1(x)) of an open_clip block, whatever its attention class; x (B, N, C)."""
     attention = block.attn
     h = block.ln_1(x)
@@ -71,7 +92,7 @@ def project(block: Any, x: Tensor) -> Projected:
     q, k, v = qkv.reshape(*h.shape[:2], 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
     if hasattr(attention, "ln_q"):  # open_clip's own Attention class
         q, k = attention.ln_q(q), attention.ln_k(k)
-    return Projected(h, q, k, v)
+    return Projected(h, q, k, v, grid)
 
 
 def output(block: Any, mixed: Tensor) -> Tensor:
@@ -100,7 +121,7 @@ def _scaled(block: Any, name: str, x: Tensor) -> Tensor:
 
 def standard(tokens: Projected, settings: Settings) -> Tensor:
     """A(q, k) v: what CLIP was trained with."""
-    return settings.attend(tokens.q * tokens.q.shape[-1] ** -0.5, tokens.k, tokens.v)
+    return settings.attend(_over_root_d(tokens.q), tokens.k, tokens.v)
 
 
 def value(tokens: Projected, settings: Settings) -> Tensor:
@@ -108,19 +129,58 @@ def value(tokens: Projected, settings: Settings) -> Tensor:
     return tokens.v
 
 
+def value_value(tokens: Projected, settings: Settings) -> Tensor:
+    """A(v, v) v (CLIP Surgery, arXiv 2304.05653)."""
+    return settings.attend(_over_root_d(tokens.v), tokens.v, tokens.v)
+
+
+def query_query(tokens: Projected, settings: Settings) -> Tensor:
+    """A(q, q) v (ClearCLIP, arXiv 2407.12442)."""
+    return settings.attend(_over_root_d(tokens.q), tokens.q, tokens.v)
+
+
+def key_key(tokens: Projected, settings: Settings) -> Tensor:
+    """A(k, k) v (half of SC-CLIP's last attention, arXiv 2411.15869)."""
+    return settings.attend(_over_root_d(tokens.k), tokens.k, tokens.v)
+
+
+def correlative(tokens: Projected, settings: Settings) -> Tensor:
+    """(A(q, q) + A(k, k)) v (SCLIP, arXiv 2312.01597)."""
+    return query_query(tokens, settings) + key_key(tokens, settings)
+
+
+def neighbourly(tokens: Projected, settings: Settings) -> Tensor:
+    """softmax(kkᵀ/√d + G) v, G favouring patches nearby (NACLIP, arXiv 2404.08181)."""
+    bias = gaussian_window(tokens.grid, settings.sigma, tokens.k)
+    return settings.attend(_over_root_d(tokens.k), tokens.k, tokens.v, bias)
+
+
+def gaussian_window(grid: Grid, sigma: float, like: Tensor) -> Tensor:
+    """G (N, N) = exp(−dist²/2σ²) between patches, in patches; 0 in the row and the column of CLS."""
+    places = (torch.arange(length, device=like.device, dtype=torch.float32) for length in grid)
+    rows, columns = (torch.exp(-((each[:, None] - each).square()) / (2 * sigma**2)) for each in places)
+    return F.pad(torch.kron(rows, columns), (1, 0, 1, 0)).to(like.dtype)
+
+
+def _over_root_d(s: Tensor) -> Tensor:
+    scaled: Tensor = s * s.shape[-1] ** -0.5
+    return scaled
+
+
 def gem(tokens: Projected, settings: Settings) -> Tensor:
     """(o_q + o_k + o_v)/3, each o_s a self-self attention over v (GEM, arXiv 2312.00878, section 3).
 
-    For s in {q, k, v}: K times s ← softmax(ŝŝᵀ/τ) ŝ, then o_s = softmax(ŝŝᵀ/τ) v.
+    For s in {q, k, v}: K times s ← softmax(ŝŝᵀ/τ) ŝ, then o_s = softmax(ŝŝᵀ/τ) v. The mean is over
+    ``projections``; without ``normalise`` ŝ is s, and the adaptive 1/τ is 1/√d.
     """
-    inverse = _inverse_temperature(tokens, settings)
-    s = torch.cat((tokens.q, tokens.k, tokens.v), dim=1)  # (B, 3·heads, N, d): one call for all three
+    inverse, chosen = _inverse_temperature(tokens, settings), settings.projections
+    s = torch.cat([getattr(tokens, name) for name in chosen], dim=1)  # (B, n·heads, N, d): one call for all
+    unit = _unit(s, inverse) if settings.normalise else s * inverse.sqrt()
     for _ in range(settings.iterations):
-        unit = _unit(s, inverse)
         s = settings.attend(unit, unit, unit)  # √(1/τ) times s: the next ŝ is the same
-    unit = _unit(s, inverse)
-    mixed = settings.attend(unit, unit, tokens.v.repeat(1, 3, 1, 1))
-    return mixed.reshape(len(mixed), 3, *tokens.v.shape[1:]).mean(dim=1)
+        unit = _unit(s, inverse) if settings.normalise else s
+    mixed = settings.attend(unit, unit, tokens.v.repeat(1, len(chosen), 1, 1))
+    return mixed.reshape(len(mixed), len(chosen), *tokens.v.shape[1:]).mean(dim=1)
 
 
 def _unit(s: Tensor, inverse: Tensor) -> Tensor:
@@ -130,17 +190,24 @@ def _unit(s: Tensor, inverse: Tensor) -> Tensor:
 
 
 def _inverse_temperature(tokens: Projected, settings: Settings) -> Tensor:
-    """1/τ (B, 1, 1, 1): mean over the image's tokens of ‖h‖₂ · d^(−1/2), or the fixed value."""
+    """1/τ (B, 1, 1, 1): mean over the image's tokens of ‖h‖₂ · d^(−1/2), 1/√d, or the fixed value."""
     h, v = tokens.h, tokens.v
-    if settings.inv_temperature is not None:
-        return v.new_full((h.shape[0], 1, 1, 1), settings.inv_temperature)
+    root = v.shape[-1] ** -0.5
+    if settings.inv_temperature is not None or not settings.normalise:
+        fixed = root if settings.inv_temperature is None else settings.inv_temperature
+        return v.new_full((h.shape[0], 1, 1, 1), fixed)
     norms = torch.linalg.vector_norm(h.float(), dim=-1, keepdim=True).mean(dim=-2, keepdim=True)
-    inverse: Tensor = norms * v.shape[-1] ** -0.5
+    inverse: Tensor = norms * root
     return inverse.to(v.dtype)[:, None]
 
 
 RULES = {
     "clip": Rule(standard, residual=True, mlp=True),
     "maskclip": Rule(value),
-    "gem": Rule(gem, second_path=True),
+    "clip_surgery": Rule(value_value, path="second"),
+    "sclip": Rule(correlative, residual=True, mlp=True),
+    "clearclip": Rule(query_query),
+    "naclip": Rule(neighbourly),
+    "gem": Rule(gem, path="second"),
+    "sc_clip": Rule(key_key, path="calibrated"),
 }

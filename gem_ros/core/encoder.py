@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,7 +12,8 @@ from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
 from gem_ros.core import attention
-from gem_ros.core.attention import RULES, Attend, Settings
+from gem_ros.core.attention import RULES, Attend, Grid, Projected, Settings
+from gem_ros.core.self_calibration import calibrated
 from gem_ros.errors import ModelError
 
 MAX_GRIDS = 16  # resized position embeddings kept
@@ -21,9 +23,10 @@ class DenseEncoder(nn.Module):
     """Patch features of an open_clip ``VisionTransformer`` by one of the rules in :data:`RULES`.
 
     Keeps the module's dtype and device, runs eager, differentiable. ``blocks`` (the last ones that
-    the rule is given) matters to ``gem`` only; ``inv_temperature`` is 1/τ, None: adaptive per image.
-    ``attend`` is the attention product: ``attention.fused``, or ``attention.explicit`` which is
-    quicker to differentiate on a CPU.
+    the rule is given) matters to ``gem`` and ``clip_surgery`` only, ``projections`` ("qkv" or fewer) and
+    ``normalise`` to ``gem``; ``inv_temperature`` is 1/τ, None: adaptive per image. With ``cls`` the image's own
+    embedding, CLS of the original path, comes before its patches. ``attend`` is the attention product:
+    ``attention.fused``, or ``attention.explicit`` which is quicker to differentiate on a CPU.
 
     Raises :class:`ModelError` for other towers, attentional pooling, an unknown method, or more
     blocks than the tower has.
@@ -37,19 +40,27 @@ class DenseEncoder(nn.Module):
         iterations: int = 1,
         inv_temperature: float | None = None,
         *,
+        projections: str = "qkv",
+        normalise: bool = True,
+        cls: bool = False,
         attend: Attend = attention.fused,
     ) -> None:
         super().__init__()
         _check_tower(visual)
         if method not in RULES:
             raise ModelError(f"method: expected one of {', '.join(RULES)}; got {method!r}")
+        if not projections or set(projections) - set("qkv"):
+            raise ModelError(f"projections: expected some of q, k and v; got {projections!r}")
         self.visual: Any = visual
         self.rule = RULES[method]
-        self.settings = Settings(iterations, inv_temperature, attend)
+        self.settings = Settings(iterations, inv_temperature, projections, normalise, attend=attend)
+        self.cls = cls
         layers = len(visual.transformer.resblocks)
-        self.blocks = blocks if self.rule.second_path else 1
+        self.blocks = blocks if self.rule.path == "second" else 1
         if not 1 <= self.blocks <= layers:
             raise ModelError(f"blocks: expected 1 to {layers}, the blocks of this model, got {blocks}; set gem.blocks")
+        if self.rule.path == "calibrated" and layers < 2:
+            raise ModelError(f"method {method}: expected a model of at least 2 blocks, got {layers}")
         self._positions: dict[tuple[object, ...], Tensor] = {}
 
     @property
@@ -72,17 +83,21 @@ class DenseEncoder(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """pixels (B, 3, H, W), normalised as the model wants -> unit-norm patch tokens (B, h·w, D), row by row.
 
+        With ``cls`` (B, 1 + h·w, D), the image's own embedding first.
         H and W are any multiples of the patch; anything else raises :class:`ModelError`.
         """
         return self.tokens(pixels, self.position(pixels))
 
     def all_tokens(self, pixels: Tensor) -> Tensor:
-        """As :meth:`forward` with the CLS token first: (B, 1 + h·w, D)."""
-        return self._to_embedding(self._hidden(pixels, self.position(pixels)))
+        """As :meth:`forward` with the CLS token that the rule leaves behind first: (B, 1 + h·w, D)."""
+        return self._to_embedding(self._hidden(pixels, self.position(pixels))[0])
 
     def tokens(self, pixels: Tensor, position: Tensor) -> Tensor:
         """As :meth:`forward` with the :meth:`position` of these pixels: a pure function of tensors, for compilers."""
-        return self._to_embedding(self._hidden(pixels, position)[:, 1:])
+        dense, x = self._hidden(pixels, position)
+        if self.cls:
+            dense = torch.cat((self._image(x, self._grid(pixels)), dense[:, 1:]), dim=1)
+        return self._to_embedding(dense if self.cls else dense[:, 1:])
 
     def position(self, pixels: Tensor) -> Tensor:
         """The position embedding (1 + h·w, C) for pixels (B, 3, H, W), kept while weights stand still."""
@@ -96,34 +111,48 @@ class DenseEncoder(nn.Module):
         self._positions.clear()
         return super().train(mode)
 
-    def _hidden(self, pixels: Tensor, position: Tensor) -> Tensor:
-        """(B, 3, H, W) -> the residual stream (B, 1 + h·w, C) that the rule leaves behind."""
-        x = self._embed(pixels, position)
+    def _hidden(self, pixels: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, H, W) -> the residual stream (B, 1 + h·w, C) that the rule leaves behind, and the original path's
+        at the last block."""
+        x, grid, layers = self._embed(pixels, position), self._grid(pixels), []
         blocks = list(self.visual.transformer.resblocks)
         for block in blocks[: -self.blocks]:
-            x = self._original(block, x)
-        if self.rule.second_path:
-            return self._second_path(blocks[-self.blocks :], x)
+            x = self._original(block, x, attention.project(block, x, grid))
+            if self.rule.path == "calibrated":
+                layers.append(x)
+        if self.rule.path == "second":
+            return self._second_path(blocks[-self.blocks :], x, grid)
         last = blocks[-1]
-        dense = attention.output(last, self.rule.mix(attention.project(last, x), self.settings))
+        if self.rule.path == "calibrated":
+            return calibrated(layers, last, grid, self.rule, self.settings), x
+        dense = attention.output(last, self.rule.mix(attention.project(last, x, grid), self.settings))
         if self.rule.residual:
             dense = x + dense
-        return attention.feed_forward(last, dense) if self.rule.mlp else dense
+        return attention.feed_forward(last, dense) if self.rule.mlp else dense, x
 
-    def _second_path(self, blocks: list[Any], x: Tensor) -> Tensor:
+    def _second_path(self, blocks: list[Any], x: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
         """x_dense ← x_dense + O(mix) beside the original path, which the last block no longer needs."""
         dense = x
         for block in blocks:
-            tokens = attention.project(block, x)
+            tokens = attention.project(block, x, grid)
             dense = dense + attention.output(block, self.rule.mix(tokens, self.settings))
             if block is not blocks[-1]:
-                x = x + attention.output(block, attention.standard(tokens, self.settings))
-                x = attention.feed_forward(block, x)
-        return dense
+                x = self._original(block, x, tokens)
+        return dense, x
 
-    def _original(self, block: Any, x: Tensor) -> Tensor:
-        x = x + attention.output(block, attention.standard(attention.project(block, x), self.settings))
+    def _original(self, block: Any, x: Tensor, tokens: Projected) -> Tensor:
+        x = x + attention.output(block, attention.standard(tokens, self.settings))
         return attention.feed_forward(block, x)
+
+    def _image(self, x: Tensor, grid: Grid) -> Tensor:
+        """CLS (B, 1, C) behind the last block's original path, which brought ``x`` there: one row of its attention."""
+        last = self.visual.transformer.resblocks[-1]
+        tokens = attention.project(last, x, grid)
+        return self._original(last, x[:, :1], replace(tokens, q=tokens.q[:, :, :1]))
+
+    def _grid(self, pixels: Tensor) -> Grid:
+        (patch_h, patch_w), (height, width) = self.patch_size, pixels.shape[-2:]
+        return height // patch_h, width // patch_w
 
     def _embed(self, pixels: Tensor, position: Tensor) -> Tensor:
         """Patches, CLS and position embedding, ln_pre where there is one: (B, 3, H, W) -> (B, 1 + h·w, C)."""

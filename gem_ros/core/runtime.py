@@ -147,7 +147,7 @@ def _attention(block: Any, attend: Attend, tokens: int) -> Callable[[], Tensor]:
     weight = block.ln_1.weight
     x = torch.randn(1, tokens, len(weight), dtype=weight.dtype)
     settings = Settings(attend=attend)
-    return lambda: attention.output(block, attention.standard(attention.project(block, x), settings))
+    return lambda: attention.output(block, attention.standard(attention.project(block, x, (1, tokens - 1)), settings))
 
 
 @torch.inference_mode()

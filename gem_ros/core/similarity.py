@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gem_ros.data import PatchFeatures
 from gem_ros.models import EVIDENCES, Evidence, Presence, Relevancy
 
 # On a CPU, products of up to SMALL multiplications are done in the calling thread: waking another one for so little
@@ -29,6 +30,24 @@ def similarity_maps(tokens: Tensor, text: Tensor) -> Tensor:
     if tokens.device.type == "cpu" and len(text) * tokens.numel() <= SMALL and not torch.is_grad_enabled():
         return torch.from_numpy(_small_product(tokens.numpy(), text.numpy()))
     return torch.einsum("hwd,qd->qhw", tokens, text)
+
+
+def maps_of(features: PatchFeatures, text: Tensor) -> Tensor:
+    """(Q, h, w) similarity of an image's patches with texts (Q, D), by feature surgery where it has its ``cls``."""
+    maps = similarity_maps(features.tokens, text)
+    return maps if features.cls is None else feature_surgery(maps, text @ features.cls)
+
+
+def feature_surgery(maps: Tensor, whole: Tensor) -> Tensor:
+    """Cosines (Q, h, w) weighed by how well each text fits the ``whole`` image, less what all have in common.
+
+    CLIP Surgery (arXiv 2304.05653): Σ_c (F − mean_t F) of F_t = f ⊙ T_t · w_t is w_t cos_t − mean_t w_t cos_t, with
+    w = softmax(2 · whole) over its mean, ``whole`` (Q,) being cosines with CLS. The same of a single text is 0: it
+    needs others, as the canonical phrases are. It is the only similarity of a text that depends on the others.
+    """
+    weights = (2 * whole.float()).softmax(dim=0) * len(whole)
+    weighed = weights[:, None, None] * maps
+    return weighed - weighed.mean(dim=0)
 
 
 def _small_product(tokens: npt.NDArray[np.float32], text: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

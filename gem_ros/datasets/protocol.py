@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gem_ros.config import Config, replace
-from gem_ros.core.similarity import similarity_maps, upsample
+from gem_ros.core.similarity import maps_of, upsample
 from gem_ros.pipeline import Grounder
 
 SCALE = 100.0  # of the cosines before softmax: CLIP's own, at its bound
@@ -34,7 +34,7 @@ def class_maps(grounder: Grounder, rgb: npt.NDArray[np.uint8], texts: Sequence[s
     """Cosines (C, h, w) with ``texts``: of patches, or of the resized image's pixels where windows slide."""
     embeddings = grounder.text.embed(texts)
     if not protocol.slide:
-        return similarity_maps(grounder.encode_image(rgb).tokens, embeddings)
+        return maps_of(grounder.encode_image(rgb), embeddings)
     resized = _resized(rgb, protocol.slide)
     height, width = resized.shape[:2]
     corners = [(top, left) for top in _starts(height) for left in _starts(width)]
@@ -83,7 +83,7 @@ def _of_windows(
     """Cosines (C, height, width) of each window, at its own size."""
     features = grounder.encode_images(windows, config=config)
     for window, each in zip(windows, features, strict=True):
-        yield upsample(similarity_maps(each.tokens, embeddings), (window.shape[0], window.shape[1]))
+        yield upsample(maps_of(each, embeddings), (window.shape[0], window.shape[1]))
 
 
 def _resized(rgb: npt.NDArray[np.uint8], shorter: int) -> npt.NDArray[np.uint8]:

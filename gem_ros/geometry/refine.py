@@ -2,7 +2,8 @@
 
 The engine is the fast guided filter (He and Sun, arXiv 1505.00996; He, Sun and Tang, ECCV 2010): within
 a patch's distance the map becomes a linear function of the guide, so that it has edges where the guide
-has some. ``python -m gem_ros.sim.refinement`` measures it against others.
+has some. PAMR (:mod:`gem_ros.geometry.pamr`), which the field publishes with, takes its place where it is asked
+for. ``python -m gem_ros.sim.refinement`` measures both and others.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gem_ros.errors import GemError, GeometryError
+from gem_ros.geometry.pamr import pamr
 from gem_ros.geometry.surface import STAND_OUT, background_plane
 
 Map = npt.NDArray[np.float32]
@@ -41,25 +43,31 @@ def upsample(maps: Map, size: tuple[int, int]) -> Map:
     return fine
 
 
-def refine(relevancy: Map, guide: npt.NDArray[Any], patch: float) -> Map:
+def refine(relevancy: Map, guide: npt.NDArray[Any], patch: float, engine: str = "guided") -> Map:
     """``relevancy`` (H, W) in [0, 1], upsampled from patches of ``patch`` px, with the edges of ``guide``.
 
     ``guide`` is (H, W, 3) uint8 RGB, or (H, W) float depth in m, invalid where it is not finite or not
-    positive. Returns a new (H, W) float32 map, nowhere above the maximum of ``relevancy``. Where the guide has
-    no edges, or the image is smaller than a patch, the map stays what it was. Raises :class:`GeometryError`
-    where guide and map differ in size, and :class:`GemError` where OpenCV lacks the filter.
+    positive; the engine ``pamr`` takes an image only. Returns a new (H, W) float32 map, nowhere above the maximum
+    of ``relevancy``. Where the guide has no edges, or the image is smaller than a patch, the guided map stays what
+    it was. Raises :class:`GeometryError` where guide and map differ in size, and :class:`GemError` where OpenCV
+    lacks the filter.
     """
-    check()
+    if engine == "guided":
+        check()
     refined = np.array(relevancy, np.float32)
     colours = guide.dtype == np.uint8 and guide.shape == (*refined.shape, 3)
-    if not colours and not (guide.dtype.kind == "f" and guide.shape == refined.shape):
-        size = "x".join(map(str, refined.shape[::-1]))
-        got = f"{guide.dtype} {guide.shape}"
-        raise GeometryError(f"refinement: expected an RGB image or depth in metres of {size} px, got {got}")
+    metres = engine == "guided" and guide.dtype.kind == "f" and guide.shape == refined.shape
+    if not colours and not metres:
+        size, got = "x".join(map(str, refined.shape[::-1])), f"{guide.dtype} {guide.shape}"
+        wanted = "an RGB image or depth in metres" if engine == "guided" else "an RGB image"
+        raise GeometryError(f"refinement: expected {wanted} of {size} px, got {got}")
     part = window(refined, patch)
     if part is None:
         return refined
     seen, coarse = guide[part], refined[part]
+    if engine == "pamr":
+        refined[part] = np.minimum(_stretched(pamr(coarse[None], seen)[0], coarse), coarse.max())
+        return refined
     edges = seen / np.float32(COLOUR_NOISE) if colours else _relief(seen, coarse) / np.float32(RELIEF_NOISE)
     refined[part] = _guided(coarse, edges, patch)
     return refined
@@ -97,11 +105,15 @@ def _guided(relevancy: Map, guide: Map, patch: float) -> Map:
     scale = min(WORKING_PATCH / patch, 1.0)
     radius = max(round(scale * patch), 1)
     filtered = cv2.ximgproc.guidedFilter(guide, relevancy, radius, 1.0, scale=scale)
-    (low, high), top = cv2.minMaxLoc(relevancy)[:2], float(filtered.max())
-    if top > low:  # averaging lowers the peaks, of small things most
-        filtered = low + (filtered - low) * ((high - low) / (top - low))
+    filtered = _stretched(np.asarray(filtered, np.float32), relevancy)
     trust = _contrast(guide, radius, scale)
-    return np.asarray(np.clip(relevancy + trust * (filtered - relevancy), 0.0, high), np.float32)
+    return np.asarray(np.clip(relevancy + trust * (filtered - relevancy), 0.0, relevancy.max()), np.float32)
+
+
+def _stretched(filtered: Map, relevancy: Map) -> Map:
+    """``filtered`` as high as ``relevancy`` was: averaging lowers the peaks, of small things most."""
+    (low, high), top = cv2.minMaxLoc(relevancy)[:2], float(filtered.max())
+    return low + (filtered - low) * ((high - low) / (top - low)) if top > low else filtered
 
 
 def _contrast(guide: Map, radius: int, scale: float) -> Map:

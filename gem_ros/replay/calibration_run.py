@@ -71,7 +71,7 @@ def collect(grounder: Grounder, source: LabelledImages, progress: Callable[[floa
     text = grounder.text.embed([*known, *similarity.CANONICAL])
     images = 0
     for image in source.read():
-        maps = similarity.similarity_maps(grounder.encode_image(image.rgb).tokens, text)
+        maps = similarity.maps_of(grounder.encode_image(image.rgb), text)
         own, canonical = maps[: len(known)], maps[len(known) :]
         logits = similarity.relevancy_logits(own, canonical, grounder.card.relevancy)
         found = {kind: values.cpu().numpy() for kind, values in similarity.evidences(own, logits).items()}

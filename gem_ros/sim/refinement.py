@@ -168,6 +168,7 @@ def in_window(refinement: Refinement) -> Refinement:
 METHODS: dict[tuple[str, str], Refinement] = {
     ("none", ""): lambda relevancy, guide, patch: relevancy,
     ("image", "refine"): refine,
+    ("image", "PAMR"): lambda relevancy, guide, patch: refine(relevancy, guide, patch, "pamr"),
     ("image", "guided filter"): in_window(guided),
     ("image", "fast global smoother"): in_window(smoothed),
     ("image", "joint bilateral, reduced"): in_window(bilateral),

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from gem_ros import cli
-from gem_ros.commands import _machine, models
+from gem_ros import cli, pipeline
+from gem_ros.commands import _machine, bench, evaluate, models
 
 DEPTH = 1.5
 
@@ -33,6 +33,20 @@ def test_ground_prints_a_table_and_draws(bundled, picture, capsys):
     printed = capsys.readouterr().out
     assert "red ball" in printed and "door" in printed
     assert cv2.imread(str(output)).shape == (48, 64, 3)
+
+
+def test_the_method_is_an_option(bundled, picture, monkeypatch, capsys):
+    used, make = [], pipeline.DenseEncoder
+    monkeypatch.setattr(pipeline, "DenseEncoder", lambda *args, **rest: used.append(args[1]) or make(*args, **rest))
+    assert gem_ros("ground", picture, "red ball", "--method", "naclip") == 0
+    assert used == ["naclip"]
+    parse = cli.build_parser().parse_args
+    assert evaluate.read_settings(parse(["evaluate", "bag", "--method", "sclip"])).config.method == "sclip"
+    assert bench.prepare(parse(["bench", "--method", "sc_clip"])).values["method"] == "sc_clip"
+    for command in (["ground", "a", "b"], ["evaluate", "a"], ["bench"]):
+        with pytest.raises(SystemExit, match="2"):
+            gem_ros(*command, "--method", "best")
+    assert "choose from" in capsys.readouterr().err
 
 
 def test_ground_prints_json_with_3d(bundled, picture, capsys):

@@ -115,7 +115,7 @@ def test_maskclip_is_the_projected_value_of_the_last_block():
 def test_self_self_attention_by_hand():
     # two tokens, one head of d = 1: ŝ = ±1, so each token attends to itself with softmax([1/τ, −1/τ])
     one = torch.tensor([2.0, -3.0]).reshape(1, 1, 2, 1)
-    tokens = attention.Projected(torch.zeros(1, 2, 1), one, one, torch.tensor([1.0, -1.0]).reshape(1, 1, 2, 1))
+    tokens = attention.Projected(torch.zeros(1, 2, 1), one, one, torch.tensor([1.0, -1.0]).reshape(1, 1, 2, 1), (1, 1))
     mixed = attention.gem(tokens, attention.Settings(iterations=0, inv_temperature=0.5))
     expected = torch.tensor(0.5).tanh()  # (e^½ − e^−½) / (e^½ + e^−½)
     torch.testing.assert_close(mixed.flatten(), torch.stack([expected, -expected]))
@@ -181,7 +181,9 @@ def test_last_block_is_trimmed():
         (lambda: DenseEncoder(torch.nn.Linear(2, 2)), "expected an open_clip VisionTransformer, got Linear"),
         (lambda: DenseEncoder(tower(attentional_pool=True, attn_pooler_heads=2)), "attentional pooling"),
         (lambda: DenseEncoder(tower(scaled_cosine_attn=True)), "scaled cosine"),
-        (lambda: DenseEncoder(tower(), "best"), "method: expected one of clip, maskclip, gem"),
+        (lambda: DenseEncoder(tower(), "best"), "method: expected one of clip, maskclip, clip_surgery"),
+        (lambda: DenseEncoder(tower(), projections=""), "projections: expected some of q, k and v; got ''"),
+        (lambda: DenseEncoder(tower(), projections="qo"), "projections: expected some of q, k and v; got 'qo'"),
         (lambda: DenseEncoder(tower(), blocks=4), "blocks: expected 1 to 3"),
         (lambda: DenseEncoder(tower(), blocks=2)(pixels(30, 32)), "multiples of 8x8, got 30x32"),
     ],

@@ -12,9 +12,12 @@ import torch
 
 import gem_ros
 from gem_ros import CameraIntrinsics, Grounder, Query, models
-from gem_ros.config import Config, replace
+from gem_ros.config import METHODS, Config, replace
+from gem_ros.core import similarity
+from gem_ros.core.similarity import CANONICAL
 from gem_ros.data import PatchFeatures
 from gem_ros.errors import ConfigError, DecodeError, GemError, GeometryError, ModelError, QueryError
+from gem_ros.geometry.refine import refine
 
 CAMERA = CameraIntrinsics(width=160, height=128, fx=150.0, fy=150.0, cx=79.5, cy=63.5)
 SIZE = (128, 160)
@@ -372,6 +375,50 @@ def test_an_opencv_that_cannot_refine_is_told_once_and_regions_stay_coarse(bundl
     assert problems(config=none) == problems("red ball:1") == ()
     assert problems() == ("refinement: expected OpenCV with ximgproc; regions stay as coarse as patches",)
     assert problems() == ()
+
+
+def test_pamr_needs_no_ximgproc_and_sharpens_by_the_image(sharp, features, monkeypatch):
+    seen = []
+    monkeypatch.setattr("gem_ros.pipeline.refine", lambda *given: seen.append(given) or refine(*given))
+    monkeypatch.setattr(sharp, "_cannot_refine", "refinement: expected OpenCV with ximgproc")
+    pamr = replace(sharp.config, {"refinement": "pamr"})
+    image = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+    assert sharp.ground(features, ["red ball:0"], image=image, config=pamr).problems == ()
+    assert [(given[1] is image, given[3]) for given in seen] == [(True, "pamr")]
+    sharp.ground(features, ["red ball:0"], image=image)
+    assert len(seen) == 1  # the guided filter it cannot
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_and_gems_ablations_by_parameters(loaded, method):
+    config = replace(Config(), {"model": "bundled", "method": method, **loaded.card.defaults})
+    image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    grounder = Grounder(loaded, config)
+    assert grounder.encode_image(image).cls is None
+    grounding = grounder.ground(grounder.encode_image(image), ["red ball"])
+    assert np.isfinite(grounding.patch_relevancy).all()
+    for change in ({"gem.projections": "v"}, {"gem.normalise": False}, {"gem.iterations": 0}):
+        other = Grounder(loaded, replace(config, change)).encode_image(image).tokens
+        assert torch.equal(grounder.encode_image(image).tokens, other) == (method != "gem")
+
+
+def test_feature_surgery_weighs_all_texts_by_the_whole_image(loaded):
+    config = replace(Config(), {"model": "bundled", **loaded.card.defaults, "feature_surgery": True})
+    grounder = Grounder(loaded, config)
+    images = [np.random.default_rng(seed).integers(0, 256, (48, 64, 3), dtype=np.uint8) for seed in (0, 1)]
+    features = grounder.encode_images(images)
+    plain = Grounder(loaded, replace(config, {"feature_surgery": False})).encode_images(images)
+    for one, other in zip(features, plain, strict=True):
+        torch.testing.assert_close(one.tokens, other.tokens)
+        assert one.cls is not None and float(one.cls.norm()) == pytest.approx(1)
+    relevancy = grounder.ground(features[0], ["red ball"]).patch_relevancy
+    text = grounder.text.embed(["red ball", *CANONICAL])
+    cosines = similarity.similarity_maps(features[0].tokens, text)
+    weighed = similarity.feature_surgery(cosines, text @ features[0].cls)
+    expected = torch.sigmoid(10 * (weighed[0] - weighed[1:].amax(dim=0)))
+    np.testing.assert_allclose(relevancy[0], expected, atol=1e-5)
+    # the only parameter by which another query changes a score without competing
+    assert not np.allclose(relevancy[0], grounder.ground(features[0], ["red ball", "door"]).patch_relevancy[0])
 
 
 def test_regions_by_depth_without_depth_are_told_once(sharp, features):

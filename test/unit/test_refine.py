@@ -356,3 +356,21 @@ def test_an_opencv_without_ximgproc_is_told_in_one_line(monkeypatch, ximgproc):
 def test_newer_versions_of_opencv_will_do(monkeypatch, version):
     monkeypatch.setattr(cv2, "__version__", version)
     module.check()
+
+
+def test_pamr_sharpens_too_needs_no_ximgproc_and_keeps_the_range(monkeypatch):
+    monkeypatch.delattr(cv2, "ximgproc")
+    before = blurred(THING)
+    after = refine(before, picture(THING), PATCH, "pamr")
+    assert iou(after, THING) > iou(before, THING) + 0.03
+    assert after.min() >= 0 and after.max() == before.max()
+    outside = np.ones(SHAPE, bool)
+    outside[window(before, PATCH)] = False
+    np.testing.assert_array_equal(after[outside], before[outside])
+    flat = np.full(SHAPE, 0.3, np.float32)
+    np.testing.assert_array_equal(refine(flat, picture(THING), PATCH, "pamr"), flat)
+
+
+def test_pamr_by_depth_is_refused():
+    with pytest.raises(GeometryError, match=r"^refinement: expected an RGB image of 320x240 px, got float32"):
+        refine(blurred(THING), floor(), PATCH, "pamr")
