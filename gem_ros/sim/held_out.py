@@ -28,6 +28,8 @@ from gem_ros.pipeline import Grounder
 from gem_ros.replay.calibration import Samples, Separation, combined, is_hard, judge, scores, separation
 from gem_ros.replay.metrics import auroc, operating_point
 from gem_ros.sim.dataset import HELD_OUT_SEED, random_frames
+from gem_ros.sim.render import Frame
+from gem_ros.sim.scene import Scene
 from gem_ros.sim.vocabulary import COLOURS, KINDS
 
 CALIBRATION_SEED = 900_000
@@ -66,13 +68,18 @@ def questions(seed: int, scenes: int) -> Iterator[tuple[npt.NDArray[np.uint8], l
     """``scenes`` images of different scenes (320×240 RGB), each with every object in view and absent ones."""
     rng = np.random.default_rng(seed)
     for scene, frame in random_frames(seed, scenes, WIDTH, HEIGHT, views=1):
-        masks: dict[str, Mask] = {}
-        for number, thing in enumerate(scene.objects):
-            masks[thing.query] = masks.get(thing.query, np.zeros((HEIGHT, WIDTH), bool)) | (frame.instances == number)
-        seen = {query: mask for query, mask in masks.items() if mask.mean() >= MIN_VISIBLE}
-        touched = {query for query, mask in masks.items() if mask.any()}
-        asked = [Question(query, mask, is_hard(query, touched, present=True)) for query, mask in seen.items()]
-        yield frame.rgb, asked + list(_absent(touched, rng))
+        yield frame.rgb, questions_of(scene, frame, rng)
+
+
+def questions_of(scene: Scene, frame: Frame, rng: np.random.Generator) -> list[Question]:
+    """What is asked of one image: every object in view, then absent ones."""
+    masks: dict[str, Mask] = {}
+    for number, thing in enumerate(scene.objects):
+        masks[thing.query] = masks.get(thing.query, np.zeros((HEIGHT, WIDTH), bool)) | (frame.instances == number)
+    seen = {query: mask for query, mask in masks.items() if mask.mean() >= MIN_VISIBLE}
+    touched = {query for query, mask in masks.items() if mask.any()}
+    asked = [Question(query, mask, is_hard(query, touched, present=True)) for query, mask in seen.items()]
+    return asked + list(_absent(touched, rng))
 
 
 def _absent(present: set[str], rng: np.random.Generator) -> Iterator[Question]:
@@ -106,7 +113,7 @@ def answers(grounder: Grounder, seed: int, scenes: int) -> list[Answer]:
 
 def evidence_of(grounder: Grounder, features: PatchFeatures, texts: list[str]) -> tuple[Any, dict[str, Any]]:
     """Cosine maps (Q, h, w), and evidence (Q,) of every kind and of LERF's relevancy, whatever the card's."""
-    maps = similarity.similarity_maps(features.tokens, grounder.text.embed([*texts, *similarity.CANONICAL]))
+    maps = similarity.maps_of(features, grounder.text.embed([*texts, *similarity.CANONICAL]))
     own, canonical = maps[: len(texts)], maps[len(texts) :]
     lerf = similarity.relevancy_logits(own, canonical, Relevancy("lerf")).amax(dim=(-2, -1))
     kinds = similarity.evidences(own, similarity.relevancy_logits(own, canonical, grounder.card.relevancy))
