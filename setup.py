@@ -82,6 +82,8 @@ setup(
             "ros-visualization-msgs==5.5.1",
         ],
         "sim": ["mujoco>=3.2"],
+        # gem-ros ground --sam: masks by a SAM whose weights the user has.
+        "sam": ["transformers>=5"],
         # An ffmpeg of its own for H.264, which browsers play; without it the demo's video is a GIF.
         "video": ["imageio-ffmpeg>=0.4.9"],
         # Rows of gem-ros evaluate as Parquet, beside CSV.

@@ -33,6 +33,7 @@ COMMANDS = {
 OPTIONAL = {
     "rclpy": "source your ROS 2 installation, or pip install 'gem_ros[ros]'",
     "mujoco": "pip install 'gem_ros[sim]'",
+    "transformers": "pip install 'gem_ros[sam]'",
 }
 DONE, BAD_INPUT, INTERRUPTED = 0, 2, 130
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from gem_ros.config import Config
+    from gem_ros.core.sam import Prompter
     from gem_ros.data import CameraIntrinsics, Grounding, Query, Target
 
 
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     parser.add_argument("--threshold", type=float, help="score from which a thing counts as in view")
     parser.add_argument("--card", help="calibration to use, a file that gem-ros calibrate wrote")
+    parser.add_argument("--sam", type=Path, metavar="DIR", help="sharpen regions with the SAM in this folder")
     parser.add_argument("--output", type=Path, help="where the picture with the answer goes (default: none)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
 
@@ -58,10 +60,13 @@ def run(args: argparse.Namespace) -> int:
     from gem_ros.messages.result import result
     from gem_ros.pipeline import Grounder
 
+    prompter = _prompter(args.sam) if args.sam else None
     grounder = Grounder.load(config=config)
     for name, crop in examples.items():
         grounder.add_example(name, crop, of=rgb.shape[:2])
     grounding = grounder.ground(grounder.encode_image(rgb), queries, image=rgb, depth=depth, camera=camera)
+    if prompter:
+        grounding = prompter.sharpen(grounding, rgb)
     for line in grounding.problems:
         print(f"gem-ros ground: {line}", file=sys.stderr)
     if args.output:
@@ -80,6 +85,12 @@ def _config(args: argparse.Namespace) -> Config:
     given = {"pretrained": args.pretrained, "device": args.device, "presence_threshold": args.threshold}
     given |= {"card": args.card, "method": args.method}
     return replace(default_config(args.model), {name: value for name, value in given.items() if value is not None})
+
+
+def _prompter(folder: Path) -> Prompter:
+    from gem_ros.core.sam import Prompter
+
+    return Prompter(folder)
 
 
 def _queries(texts: list[str], most: int) -> tuple[Query, ...]:
