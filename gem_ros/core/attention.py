@@ -2,14 +2,14 @@
 
 Shapes: B images, N tokens (CLS first), C width, `heads` of d channels each; C = heads·d. A(a, b) is
 softmax(a bᵀ/√d). Every rule takes one block's :class:`Projected` tokens and returns (B, heads, N, d),
-which :func:`output` takes back to the residual stream.
+which the tower's ``output`` takes back to the residual stream.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -41,14 +41,16 @@ def explicit(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = No
 class Projected:
     """One block's attention inputs: ``h`` = ln_1(x) (B, N, C); ``q``, ``k``, ``v`` (B, heads, N, d).
 
-    ``grid`` is that of the patches, row by row behind the CLS token.
+    ``grid`` is that of the patches, row by row behind the CLS token, if there is one. ``rotated``: q and k as A(q, k)
+    compares them where the tower turns them by position (rotary embedding).
     """
 
     h: Tensor
     q: Tensor
     k: Tensor
     v: Tensor
-    grid: Grid
+    grid: Grid = (0, 0)
+    rotated: tuple[Tensor, Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -83,45 +85,10 @@ class Rule:
     mlp: bool = False
 
 
-def project(block: Any, x: Tensor, grid: Grid) -> Projected:
-    """q, k, v = split(W_qkv ln_1(x)) of an open_clip block, whatever its attention class; x (B, N, C)."""
-    attention = block.attn
-    h = block.ln_1(x)
-    qkv = F.linear(h, attention.in_proj_weight, attention.in_proj_bias)
-    # (B, N, 3·heads·d) -> 3 × (B, heads, N, d)
-    q, k, v = qkv.reshape(*h.shape[:2], 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
-    if hasattr(attention, "ln_q"):  # open_clip's own Attention class
-        q, k = attention.ln_q(q), attention.ln_k(k)
-    return Projected(h, q, k, v, grid)
-
-
-def output(block: Any, mixed: Tensor) -> Tensor:
-    """O, the block's way from (B, heads, N, d) back to the residual stream (B, N, C), layer scale included."""
-    attention = block.attn
-    if getattr(attention, "head_scale", None) is not None:
-        mixed = mixed * attention.head_scale
-    x = mixed.transpose(1, 2).flatten(2)  # (B, heads, N, d) -> (B, N, C)
-    if hasattr(attention, "ln_inner"):
-        x = attention.ln_inner(x)
-    x = attention.out_proj(x)
-    if hasattr(block, "ln_attn"):
-        x = block.ln_attn(x)
-    return _scaled(block, "ls_1", x)
-
-
-def feed_forward(block: Any, x: Tensor) -> Tensor:
-    """x + MLP(ln_2(x)), layer scale included."""
-    return x + _scaled(block, "ls_2", block.mlp(block.ln_2(x)))
-
-
-def _scaled(block: Any, name: str, x: Tensor) -> Tensor:
-    scale = getattr(block, name, None)
-    return x if scale is None else scale(x)
-
-
 def standard(tokens: Projected, settings: Settings) -> Tensor:
     """A(q, k) v: what CLIP was trained with."""
-    return settings.attend(_over_root_d(tokens.q), tokens.k, tokens.v)
+    q, k = tokens.rotated or (tokens.q, tokens.k)
+    return settings.attend(_over_root_d(q), k, tokens.v)
 
 
 def value(tokens: Projected, settings: Settings) -> Tensor:
@@ -151,15 +118,16 @@ def correlative(tokens: Projected, settings: Settings) -> Tensor:
 
 def neighbourly(tokens: Projected, settings: Settings) -> Tensor:
     """softmax(kkᵀ/√d + G) v, G favouring patches nearby (NACLIP, arXiv 2404.08181)."""
-    bias = gaussian_window(tokens.grid, settings.sigma, tokens.k)
+    rows, columns = tokens.grid
+    bias = gaussian_window(tokens.grid, settings.sigma, tokens.k, tokens.k.shape[2] - rows * columns)
     return settings.attend(_over_root_d(tokens.k), tokens.k, tokens.v, bias)
 
 
-def gaussian_window(grid: Grid, sigma: float, like: Tensor) -> Tensor:
-    """G (N, N) = exp(−dist²/2σ²) between patches, in patches; 0 in the row and the column of CLS."""
+def gaussian_window(grid: Grid, sigma: float, like: Tensor, prefix: int = 1) -> Tensor:
+    """G (N, N) = exp(−dist²/2σ²) between patches, in patches; 0 in rows and columns of the ``prefix`` (CLS)."""
     places = (torch.arange(length, device=like.device, dtype=torch.float32) for length in grid)
     rows, columns = (torch.exp(-((each[:, None] - each).square()) / (2 * sigma**2)) for each in places)
-    return F.pad(torch.kron(rows, columns), (1, 0, 1, 0)).to(like.dtype)
+    return F.pad(torch.kron(rows, columns), (prefix, 0, prefix, 0)).to(like.dtype)
 
 
 def _over_root_d(s: Tensor) -> Tensor:

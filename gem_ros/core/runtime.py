@@ -17,6 +17,7 @@ from torch import Tensor
 from gem_ros.core import attention
 from gem_ros.core.attention import Attend, Settings
 from gem_ros.core.encoder import DenseEncoder
+from gem_ros.core.towers import Position, Tower, tower_of
 from gem_ros.errors import ModelError
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -99,13 +100,13 @@ def fit_to_cpu(make: Callable[..., DenseEncoder], visual: Any, tokens: int, *, f
     ``free`` says that the user left it open and the CPU has units for it, and only taken where whole features
     keep their direction (cosine of each token >= :data:`COSINE`). Logged once.
     """
-    block = visual.transformer.resblocks[-1]
-    dtype = block.ln_1.weight.dtype
+    tower = tower_of(visual)
+    block, dtype = tower.blocks[-1], tower.dtype
     blocks = {dtype: block}
     if free and dtype == torch.float32 and has_bf16_units():
         blocks[torch.bfloat16] = copy.deepcopy(block).to(torch.bfloat16)
     ways = [(each, attend) for each in blocks for attend in (attention.fused, attention.explicit)]
-    seconds = _measure([_attention(blocks[each], attend, tokens) for each, attend in ways])
+    seconds = _measure([_attention(tower, blocks[each], attend, (tokens, each)) for each, attend in ways])
     said = ", ".join(
         f"{precision_name(each)} {attend.__name__} {1e3 * second:.1f} ms"
         for (each, attend), second in zip(ways, seconds, strict=True)
@@ -142,12 +143,12 @@ def cosine(a: Tensor, b: Tensor) -> float:
     return float(F.cosine_similarity(a.float(), b.float(), dim=-1).min())
 
 
-def _attention(block: Any, attend: Attend, tokens: int) -> Callable[[], Tensor]:
-    """One pass of ``tokens`` random tokens through the attention of ``block``."""
-    weight = block.ln_1.weight
-    x = torch.randn(1, tokens, len(weight), dtype=weight.dtype)
-    settings = Settings(attend=attend)
-    return lambda: attention.output(block, attention.standard(attention.project(block, x, (1, tokens - 1)), settings))
+def _attention(tower: Tower, block: Any, attend: Attend, given: tuple[int, torch.dtype]) -> Callable[[], Tensor]:
+    """One pass of so many random tokens of a dtype through the attention of ``block``."""
+    tokens, dtype = given
+    x = torch.randn(1, tokens, tower.width, dtype=dtype)
+    settings, position = Settings(attend=attend), Position(x)  # not added again; without rotation, which is little
+    return lambda: tower.output(block, attention.standard(tower.project(block, x, position), settings))
 
 
 @torch.inference_mode()

@@ -9,15 +9,13 @@ one image's; k is at most half the number of patches, for with all of them facto
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gem_ros.core import attention
-from gem_ros.core.attention import Grid, Rule, Settings
+from gem_ros.core.attention import Grid
 
 NEIGHBOURS = 30
 OUTLIERS = 0.05  # share of the patches
@@ -27,10 +25,11 @@ CLS_SHARE = 0.3
 DEEP, SHALLOW, DEEPEST = 9, 4, 10  # layers of 12: outputs of these blocks, the first being 1
 
 
-def calibrated(layers: Sequence[Tensor], last: Any, grid: Grid, rule: Rule, settings: Settings) -> Tensor:
+def calibrated(layers: Sequence[Tensor], grid: Grid, attend: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """What takes the place of the last block's output: (B, 1 + h·w, C), in place of CLS the share of it.
 
-    ``layers`` are the outputs (B, 1 + h·w, C) of all blocks but the ``last``.
+    ``layers`` are the outputs (B, 1 + h·w, C) of all blocks but the last, whose attention is ``attend``: half by the
+    weights (B, n, n) that are its second argument.
     """
     deep, shallow, deepest = (layer_of(each, len(layers) + 1) for each in (DEEP, SHALLOW, DEEPEST))
     outliers = outlier_mask(layers[-1][:, 1:])
@@ -42,9 +41,7 @@ def calibrated(layers: Sequence[Tensor], last: Any, grid: Grid, rule: Rule, sett
     share = CLS_SHARE * (layers[-1] + several)[:, :1]
     dense = share.new_zeros(smooth.shape)
     for patches, cls in ((smooth, layers[-1][:, :1]), (several[:, 1:], several[:, :1])):
-        tokens = attention.project(last, patches, grid)
-        mixed = (own[:, None] @ tokens.v + rule.mix(tokens, settings)) / 2
-        dense = dense + regions @ (attention.output(last, mixed) + CLS_SHARE * cls)
+        dense = dense + regions @ (attend(patches, own) + CLS_SHARE * cls)
     return torch.cat((share, dense), dim=1)
 
 

@@ -8,7 +8,8 @@ from open_clip.transformer import QuickGELU, VisionTransformer
 from torch.utils.flop_counter import FlopCounterMode
 
 from gem_ros.core import attention
-from gem_ros.core.encoder import DenseEncoder, input_size, resized_position
+from gem_ros.core.encoder import DenseEncoder, input_size
+from gem_ros.core.towers import resized_position
 from gem_ros.errors import ModelError
 
 SHAPE = {"image_size": 32, "patch_size": 8, "width": 32, "layers": 3, "heads": 2, "mlp_ratio": 2.0, "output_dim": 12}
@@ -138,9 +139,8 @@ def test_gradients_reach_the_first_layer(attend):
 
 def test_position_embedding_is_resized_once_per_grid(monkeypatch):
     resized = []
-    monkeypatch.setattr(
-        "gem_ros.core.encoder.resized_position", lambda *given: resized.append(given[2]) or resized_position(*given)
-    )
+    note = "gem_ros.core.towers.tower.resized_position"
+    monkeypatch.setattr(note, lambda *given: resized.append(given[2]) or resized_position(*given))
     encoder = DenseEncoder(tower(), blocks=2).eval()
     with torch.no_grad():
         for _ in range(3):
@@ -178,7 +178,10 @@ def test_last_block_is_trimmed():
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: DenseEncoder(torch.nn.Linear(2, 2)), "expected an open_clip VisionTransformer, got Linear"),
+        (
+            lambda: DenseEncoder(torch.nn.Linear(2, 2)),
+            "expected an open_clip VisionTransformer, or one of timm, got Linear",
+        ),
         (lambda: DenseEncoder(tower(attentional_pool=True, attn_pooler_heads=2)), "attentional pooling"),
         (lambda: DenseEncoder(tower(scaled_cosine_attn=True)), "scaled cosine"),
         (lambda: DenseEncoder(tower(), "best"), "method: expected one of clip, maskclip, clip_surgery"),

@@ -17,7 +17,7 @@ ROS = {
     *("std_msgs", "std_srvs", "sensor_msgs", "geometry_msgs", "visualization_msgs", "nav_msgs", "diagnostic_msgs"),
     *("vision_msgs", "tf2_ros", "tf2_msgs", "cv_bridge", "launch", "launch_ros", "bondpy"),
 }
-TORCH = {"torch", "open_clip", "safetensors", "huggingface_hub", "transformers"}
+TORCH = {"torch", "open_clip", "timm", "safetensors", "huggingface_hub", "transformers"}
 PICTURES = {"cv2", "PIL", "matplotlib"}
 EVERYTHING = ROS | TORCH | PICTURES | {"numpy", "scipy", "rosbags", "mujoco", "rich"}
 INSIDE = {
