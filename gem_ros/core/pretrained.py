@@ -7,7 +7,7 @@ import hashlib
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from huggingface_hub import constants, try_to_load_from_cache
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from gem_ros.core.architectures import applies
+from gem_ros.core.towers import tower_of
 from gem_ros.errors import ModelError
 from gem_ros.models import BUNDLED, ModelCard, load_card
 
@@ -57,19 +59,9 @@ def load_model(model: str, pretrained: str | None, device: torch.device, precisi
     else:
         clip, tokenizer, preprocess = _load_open_clip(model, pretrained)
     clip = clip.to(device, precision).eval().requires_grad_(False)
-    height, width = clip.visual.patch_size
+    patch = tower_of(clip.visual).patch_size
     mean, std = tuple(preprocess["mean"]), tuple(preprocess["std"])
-    return LoadedModel(clip, tokenizer, mean, std, preprocess["interpolation"], (int(height), int(width)), card)
-
-
-def list_models() -> Iterator[tuple[str, dict[str, bool]]]:
-    """Every open_clip architecture that can be used, with its tags and whether their weights are on this machine."""
-    for name in open_clip.list_models():
-        tags = {tag: open_clip.get_pretrained_cfg(name, tag) for tag in open_clip.list_pretrained_tags_by_model(name)}
-        quick = _is_quick(open_clip.get_model_config(name))
-        here = {tag: _cached(each) is not None for tag, each in tags.items() if _is_quick(each) == quick}
-        if here and _is_usable(name):
-            yield name, here
+    return LoadedModel(clip, tokenizer, mean, std, preprocess["interpolation"], patch, card)
 
 
 def save_bundled(clip: Any, token_ids: Iterable[int], path: Path) -> str:
@@ -135,20 +127,15 @@ def _check_architecture(model: str) -> None:
         raise ModelError(
             f"model: expected 'bundled' or an open_clip architecture like {', '.join(close)}; got {model!r}"
         )
-    if not _is_usable(model):
+    usable, why = applies(config)
+    if usable == "no":
         raise ModelError(
-            f"model: expected an open_clip VisionTransformer with a projection per token, got {model!r}; "
+            f"model: expected a vision transformer that GEM applies to, got {model!r} ({why}); "
             "choose a ViT such as ViT-B-16-quickgelu"
         )
 
 
-def _is_usable(model: str) -> bool:
-    """Whether the image tower is open_clip's own VisionTransformer, with an output for every patch."""
-    vision = open_clip.get_model_config(model)["vision_cfg"]
-    return not ("timm_model_name" in vision or isinstance(vision.get("layers"), list) or vision.get("attentional_pool"))
-
-
-def _is_quick(config: dict[str, Any]) -> bool:
+def is_quick(config: Mapping[str, Any]) -> bool:
     """Whether an architecture has, or a tag's weights need, QuickGELU."""
     return bool(config.get("quick_gelu", False))
 
@@ -168,9 +155,9 @@ def _matching_activation(model: str, tag: str) -> tuple[str, dict[str, Any]]:
     config = open_clip.get_pretrained_cfg(model, tag) or open_clip.get_pretrained_cfg(base, tag)
     if not config:
         raise ModelError(f"pretrained: expected {_choices(model)}, got {tag!r}")
-    if _is_quick(config) == _is_quick(open_clip.get_model_config(model)):
+    if is_quick(config) == is_quick(open_clip.get_model_config(model)):
         return model, config
-    right = base + QUICK if _is_quick(config) else base
+    right = base + QUICK if is_quick(config) else base
     _check_architecture(right)
     logger.warning("model %s: the weights %r need %s, loading that", model, tag, right)
     return right, config
@@ -178,9 +165,9 @@ def _matching_activation(model: str, tag: str) -> tuple[str, dict[str, Any]]:
 
 def _fetch(model: str, tag: str, config: dict[str, Any]) -> Path:
     """The weights file of a tag: from this machine's cache, else downloaded by open_clip with progress."""
-    cached = _cached(config)
-    if cached is not None:
-        return cached
+    here = cached(config)
+    if here is not None:
+        return here
     repository = config.get("hf_hub", "").strip("/")
     source = f"{constants.ENDPOINT}/{repository}" if repository else config.get("url", "")
     advice = f"fetch {source} on a machine with a network and set pretrained to that file's path here"
@@ -192,7 +179,7 @@ def _fetch(model: str, tag: str, config: dict[str, Any]) -> Path:
         raise ModelError(f"pretrained: cannot download {model} {tag!r} ({_first_line(error)}); {advice}") from error
 
 
-def _cached(config: dict[str, Any]) -> Path | None:
+def cached(config: dict[str, Any]) -> Path | None:
     """Where the weights lie if they were downloaded before; asks no network, so that a robot starts at once."""
     repository, _, name = config.get("hf_hub", "").rpartition("/")
     for each in (name,) if name else HUB_FILES:
