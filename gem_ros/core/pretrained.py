@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
 import logging
 import os
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,6 +30,7 @@ from gem_ros.models import BUNDLED, ModelCard, load_card
 TOKEN_ROWS = "token_rows"
 TOKEN_TABLE = "token_embedding.weight"
 QUICK = "-quickgelu"
+LOCAL_DIR, CONFIG, TOKENIZER = "local-dir:", "open_clip_config.json", "tokenizer_config.json"  # open_clip's, the hub's
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
 logger = logging.getLogger(__name__)
@@ -48,7 +51,7 @@ class LoadedModel:
 
 
 def load_model(model: str, pretrained: str | None, device: torch.device, precision: torch.dtype) -> LoadedModel:
-    """Load ``bundled`` (``pretrained`` unused), or an open_clip architecture with a tag or a weights file.
+    """Load ``bundled``, ``local-dir:FOLDER`` (``pretrained`` unused), or an open_clip architecture with a tag or file.
 
     Downloads what a tag names unless it is on this machine already. Raises :class:`ModelError` where the
     architecture, the tag or the weights cannot be used; never leaves a weight random.
@@ -103,6 +106,8 @@ def _table_name(tensors: Iterable[str]) -> str:
 
 
 def _load_open_clip(model: str, pretrained: str | None) -> tuple[Any, Callable[[list[str]], Tensor], dict[str, Any]]:
+    if model.startswith(LOCAL_DIR):
+        return _load_folder(Path(model.removeprefix(LOCAL_DIR)).expanduser())
     _check_architecture(model)
     if not pretrained:
         raise ModelError(f"pretrained: expected {_choices(model)}, got none; random weights find nothing")
@@ -119,13 +124,35 @@ def _load_open_clip(model: str, pretrained: str | None) -> tuple[Any, Callable[[
     return clip, tokenizer, open_clip.get_model_preprocess_cfg(clip)
 
 
+def _load_folder(folder: Path) -> tuple[Any, Callable[[list[str]], Tensor], dict[str, Any]]:
+    """A folder with open_clip_config.json, weights and, where it names one, a tokenizer, as the hub has them."""
+    path = folder / CONFIG
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
+        usable, why = applies(config)
+        text = config["text_cfg"]
+    except OSError as error:
+        raise ModelError(f"model: expected a folder with {CONFIG}, got {str(folder)!r} ({error.strerror})") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelError(f"model: expected open_clip's config in {path}, got something else ({error!r})") from error
+    if usable == "no":
+        raise ModelError(f"model: expected a vision transformer that GEM applies to in {folder}, got one with {why}")
+    if not any(found.suffix in SUFFIXES and found.suffix != ".pt" for found in folder.iterdir()):
+        raise ModelError(f"model: expected weights (open_clip_model.safetensors) beside {path}, found none")
+    model = f"{LOCAL_DIR}{folder}"
+    tokenizer = _tokenizer(model, text)
+    clip = _create(model, None, {})
+    return clip, tokenizer, open_clip.get_model_preprocess_cfg(clip)
+
+
 def _check_architecture(model: str) -> None:
     """Refuse before anything is downloaded."""
     config = open_clip.get_model_config(model) if model in open_clip.list_models() else None
     if config is None:
         close = difflib.get_close_matches(model, open_clip.list_models(), n=3) or ["ViT-B-16-quickgelu"]
         raise ModelError(
-            f"model: expected 'bundled' or an open_clip architecture like {', '.join(close)}; got {model!r}"
+            f"model: expected 'bundled', {LOCAL_DIR}FOLDER or an open_clip architecture like {', '.join(close)}; "
+            f"got {model!r}"
         )
     usable, why = applies(config)
     if usable == "no":
@@ -202,26 +229,42 @@ def _reachable(url: str) -> bool:
     return True
 
 
-def _tokenizer(model: str) -> Callable[[list[str]], Tensor]:
-    """open_clip's own, or one of the hub (CLIPA, XLM-R towers), which needs transformers and a network once."""
+def _tokenizer(model: str, text: Mapping[str, Any] | None = None) -> Callable[[list[str]], Tensor]:
+    """open_clip's own, or one of the hub (SigLIP, CLIPA, XLM-R), which needs transformers and, once, a network.
+
+    ``text`` is the text tower's config where ``model`` is a folder, which has the files then.
+    """
+    name = (text or open_clip.get_model_config(model)["text_cfg"]).get("hf_tokenizer_name")
+    if name and find_spec("transformers") is None:
+        raise ModelError(f"model: {model} needs transformers for its tokenizer; pip install transformers")
+    if name and text is None and not isinstance(try_to_load_from_cache(name, TOKENIZER), str):
+        source = f"{constants.ENDPOINT}/{name}"
+        if not _reachable(source):
+            raise ModelError(
+                f"model: the tokenizer of {model} is not on this machine and there is no network; fetch {TOKENIZER} "
+                f"and the files beside it from {source}, and put them with {CONFIG} and the weights into a folder: "
+                "model: local-dir:FOLDER"
+            )
     try:
         tokenizer: Callable[[list[str]], Tensor] = open_clip.get_tokenizer(model)
     except Exception as error:  # whatever transformers raises
         raise ModelError(
-            f"model: cannot load the tokenizer of {model} ({_first_line(error)}); "
-            "install transformers and connect once, or choose another model"
+            f"model: cannot load the tokenizer of {model} ({_first_line(error)}); connect once, or choose another model"
         ) from error
     return tokenizer
 
 
-def _create(model: str, path: Path, preprocess: dict[str, Any]) -> Any:
+def _create(model: str, path: Path | None, preprocess: dict[str, Any]) -> Any:
+    """The model with the weights at ``path``, or those beside a folder's config."""
+    weights = None if path is None else os.fspath(path)
     try:
         return open_clip.create_model(
-            model, pretrained=os.fspath(path), force_preprocess_cfg=preprocess, weights_only=True
+            model, pretrained=weights, force_preprocess_cfg=preprocess, weights_only=True, require_pretrained=True
         )
     except Exception as error:  # whatever a foreign file makes torch and open_clip raise
+        where = weights or model.removeprefix(LOCAL_DIR)
         raise ModelError(
-            f"pretrained: expected weights of {model} in {path}, got others or a damaged file ({_first_line(error)})"
+            f"pretrained: expected weights of {model} in {where}, got others or a damaged file ({_first_line(error)})"
         ) from error
 
 

@@ -5,11 +5,13 @@ import logging
 
 import open_clip
 import pytest
+import timm
 import torch
 from safetensors.torch import load_file, save_file
 
 from gem_ros import models
 from gem_ros.core import pretrained
+from gem_ros.core.encoder import DenseEncoder
 from gem_ros.core.pretrained import load_model
 from gem_ros.core.runtime import select_device, select_precision
 from gem_ros.errors import ModelError
@@ -225,9 +227,121 @@ def test_a_failed_download_is_one_line(small, monkeypatch):
     assert "cannot download tiny-ViT-16 'mine' (" in refused(SMALL, "mine")
 
 
-def test_a_tokenizer_that_cannot_be_had_is_one_line(small, monkeypatch):
+@pytest.fixture
+def hub_tokenizer(small, monkeypatch):
+    """An architecture whose tokenizer is on the hub."""
     config = open_clip.get_model_config(SMALL)
     config["text_cfg"]["hf_tokenizer_name"] = "nobody/has-this"
     monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "tiny-hub", config)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert "cannot load the tokenizer of tiny-hub" in refused("tiny-hub", str(small))
+
+
+def test_a_tokenizer_that_cannot_be_had_is_one_line(small, hub_tokenizer, monkeypatch):
+    monkeypatch.setattr(pretrained, "find_spec", lambda name: None)
+    assert refused("tiny-hub", str(small)).endswith(
+        "tiny-hub needs transformers for its tokenizer; pip install transformers"
+    )
+    monkeypatch.setattr(pretrained, "find_spec", lambda name: name)
+    monkeypatch.setattr(pretrained, "_reachable", lambda url: False)
+    message = refused("tiny-hub", str(small))
+    assert "no network; fetch tokenizer_config.json and the files beside it from " in message
+    assert "nobody/has-this, and put them with open_clip_config.json" in message
+
+    def fail(model):
+        raise OSError("no such\nrepository")
+
+    monkeypatch.setattr(pretrained, "_reachable", lambda url: True)
+    monkeypatch.setattr(open_clip, "get_tokenizer", fail)
+    assert "cannot load the tokenizer of tiny-hub (repository); connect once" in refused("tiny-hub", str(small))
+
+
+@pytest.fixture
+def folder(small, tmp_path):
+    """As a folder of the hub is: a config with its own preprocessing, and weights."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    small.rename(folder / "open_clip_model.safetensors")
+    preprocess = {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6], "interpolation": "bilinear"}
+    config = {"model_cfg": open_clip.get_model_config(SMALL), "preprocess_cfg": preprocess}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_a_folder_of_the_hub(folder, random_clip):
+    loaded = load_model(f"local-dir:{folder}", "openai", CPU, FP32)
+    torch.testing.assert_close(loaded.clip.state_dict(), random_clip.state_dict())
+    assert (loaded.mean, loaded.std, loaded.interpolation) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6), "bilinear")
+    assert loaded.tokenizer(["red ball"]).shape == (1, 16)
+
+
+def test_a_folder_with_a_tokenizer_of_its_own(folder):
+    transformers = pytest.importorskip("transformers", reason="needs transformers")
+    tokenizers = pytest.importorskip("tokenizers")
+    words = {"[PAD]": 0, "[UNK]": 1, "red": 2, "ball": 3}
+    model = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="[UNK]"))
+    model.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=model, pad_token="[PAD]", unk_token="[UNK]")
+    fast.save_pretrained(folder)
+    path = folder / "open_clip_config.json"
+    config = json.loads(path.read_text())
+    config["model_cfg"]["text_cfg"]["hf_tokenizer_name"] = "somebody/elsewhere"
+    path.write_text(json.dumps(config))
+    tokens = load_model(f"local-dir:{folder}", None, CPU, FP32).tokenizer(["red ball zebra"])
+    assert tokens.shape == (1, 16)
+    assert tokens[0, :4].tolist() == [2, 3, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda folder: (folder / "open_clip_config.json").unlink(), "expected a folder with open_clip_config.json"),
+        (lambda folder: (folder / "open_clip_config.json").write_text("no JSON"), "expected open_clip's config in"),
+        (lambda folder: (folder / "open_clip_config.json").write_text("[1]"), "expected open_clip's config in"),
+        (lambda folder: (folder / "open_clip_config.json").write_text('{"model_cfg": {}}'), "KeyError('vision_cfg')"),
+        (
+            lambda folder: (folder / "open_clip_model.safetensors").unlink(),
+            "expected weights (open_clip_model.safetens",
+        ),
+        (lambda folder: (folder / "open_clip_model.safetensors").write_bytes(b"x"), "a damaged file"),
+        (
+            lambda folder: (folder / "open_clip_config.json").write_text(
+                '{"model_cfg": {"embed_dim": 8, "vision_cfg": {"layers": [1, 1, 1, 1]}, "text_cfg": {}}}'
+            ),
+            "got one with a ConvNet",
+        ),
+    ],
+)
+def test_a_folder_that_is_none_is_refused_in_one_line(folder, change, says):
+    change(folder)
+    assert says in refused(f"local-dir:{folder}", None)
+
+
+def test_a_folder_that_is_not_there_is_refused_in_one_line():
+    assert "expected a folder with open_clip_config.json, got '.'" in refused("local-dir:", None)
+    assert "got '/no/such' (No such file or directory)" in refused("local-dir:/no/such", None)
+
+
+@pytest.mark.parametrize("model", ["EVA02-B-16", "ViT-B-16-SigLIP", "PE-Core-T-16-384", "ViT-L-14-CLIPA"])
+def test_weights_of_every_family_are_loaded_from_a_file(monkeypatch, tmp_path, model):
+    """The real loading, with towers made small; their tokenizers would come from the hub."""
+    created = timm.create_model
+    small = {"embed_dim": 64, "depth": 2, "num_heads": 2}
+    if "PE" in model:
+        small["attn_pool_num_heads"] = 2
+    monkeypatch.setattr(timm, "create_model", lambda *given, **others: created(*given, **{**others, **small}))
+    config = open_clip.get_model_config(model)
+    if "timm_model_name" not in config["vision_cfg"]:
+        config["vision_cfg"].update(width=64, layers=2, head_width=32)
+    elif config["vision_cfg"]["timm_proj"] == "none":
+        config["embed_dim"] = 64
+    config["text_cfg"].update(width=64, layers=1, heads=2, vocab_size=64)
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, model, config)
+    monkeypatch.setattr(pretrained, "_tokenizer", lambda model: open_clip.SimpleTokenizer())
+    torch.manual_seed(0)
+    made = open_clip.create_model(model, pretrained=None, load_weights=False)
+    save_file(made.state_dict(), tmp_path / "weights.safetensors")
+    loaded = load_model(model, str(tmp_path / "weights.safetensors"), CPU, FP32)
+    torch.testing.assert_close(loaded.clip.state_dict(), made.state_dict())
+    pixels = torch.randn(1, 3, 2 * loaded.patch_size[0], 3 * loaded.patch_size[1])
+    with torch.no_grad():
+        tokens = DenseEncoder(loaded.clip.visual, blocks=2)(pixels)
+    assert tokens.shape == (1, 6, config["embed_dim"]) and tokens.isfinite().all()
