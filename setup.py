@@ -62,6 +62,7 @@ setup(
         "rosbags>=0.11",
         "safetensors>=0.4",
         "scipy>=1.9",
+        "timm>=1.0.17",
         "torch>=2.4",
         "torchvision>=0.19",
     ],

@@ -126,8 +126,8 @@ class DiagnosticsConfig:
 class Config:
     """All parameters of gem_ros; nested fields have dotted names (``gem.blocks``)."""
 
-    model: str = parameter("ViT-B-16-quickgelu", "open_clip architecture, or 'bundled'")
-    pretrained: str = parameter("openai", "open_clip tag or path of a weights file; unused by 'bundled'")
+    model: str = parameter("ViT-B-16-quickgelu", "open_clip architecture, local-dir:FOLDER, or 'bundled'")
+    pretrained: str = parameter("openai", "open_clip tag or path of a weights file; unused by 'bundled' and local-dir:")
     device: str = parameter("auto", "auto, cpu, cuda or cuda:N; auto takes the GPU where there is one")
     precision: str = parameter(
         "auto",
@@ -153,7 +153,9 @@ class Config:
         False, "weigh texts by the whole image and subtract what they share (CLIP Surgery); needs its own calibration"
     )
     card: str = parameter("", "calibration to use, a file that gem-ros calibrate wrote; empty: the model's own")
-    templates: str = parameter("gem", "prompt templates", choices=("gem", "imagenet80"))
+    templates: str = parameter(
+        "gem", "prompt templates: gem, imagenet80, robot, or a file with one a line, {} for the thing"
+    )
     text_cache: str = parameter("", "folder that keeps text embeddings for the next start; empty: none")
     queries: tuple[str, ...] = parameter((), "what to look for; 'red mug:0.6' sets its own threshold", dynamic=True)
     negatives: tuple[str, ...] = parameter(

@@ -28,6 +28,7 @@ from gem_ros.core.runtime import (
     select_device,
     select_precision,
 )
+from gem_ros.core.templates import read_templates
 from gem_ros.core.text import TextEncoder
 from gem_ros.data import CameraIntrinsics, Grounding, PatchFeatures, Query, Reason, Target
 from gem_ros.errors import DecodeError, GemError, OutOfMemoryError, QueryError
@@ -88,6 +89,7 @@ class Grounder:
         """
         name = model or (config.model if config else BUNDLED)
         config = config or default_config(name)
+        read_templates(config.templates)  # refused before anything is loaded
         where = select_device(device or config.device)
         precision, tag = precision or config.precision, pretrained or config.pretrained
         loaded = load_model(name, tag, where, select_precision(precision, where))
@@ -169,7 +171,7 @@ class Grounder:
         targets: list[Target] = []
         for index, (query, best) in enumerate(zip(asked, scores, strict=True)):
             threshold = config.presence_threshold if query.threshold is None else query.threshold
-            if self.unknown(query.text):
+            if not self.knows(query.text):
                 relevancy[index] = 0.0
                 targets.append(Target(query.text, index, False, 0.0, threshold, "unknown_word"))
             elif best < threshold:  # nothing is computed at the image's size
@@ -208,6 +210,10 @@ class Grounder:
         rows, columns = features.tokens.shape[:2]
         row, column = int((v + 0.5) * rows / height), int((u + 0.5) * columns / width)
         self.examples.add(example_name(name), features.tokens[row : row + 1, column : column + 1])
+
+    def knows(self, text: str) -> bool:
+        """Whether a query can be looked for: of several names one is enough."""
+        return self.examples.find(text) is not None if text.startswith(EXAMPLE) else self.text.knows(text)
 
     def unknown(self, text: str) -> tuple[str, ...]:
         """What of a query the model does not know: words, or an example that was not given; empty: all is known."""
@@ -267,9 +273,9 @@ class Grounder:
         queries = [query.text for query in asked]
         worded = [text for text in queries if not text.startswith(EXAMPLE)]
         examples = {at: each for at, text in enumerate(queries) if (each := self.examples.find(text)) is not None}
-        # a phrase with a word that the model does not know says nothing
+        # a phrase that the model does not know says nothing
         canonical, others = (
-            [text for text in texts if not self.text.unknown_words(text)]
+            [text for text in texts if self.text.knows(text)]
             for texts in (similarity.CANONICAL, (*config.negatives, *(worded if config.exclusive else ())))
         )
         text = self.text.embed(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 
 from gem_ros.config import MAX_QUERIES, MAX_QUERY_BYTES
 from gem_ros.data import Query
@@ -11,10 +12,14 @@ from gem_ros.errors import QueryError
 
 SEPARATOR = ";"
 EXAMPLE = "@"  # begins the name of something that was shown
+SYNONYM = "|"
+MAX_SYNONYMS = 16
 
 
 def parse_query(text: str) -> Query:
     """``red mug:0.6`` -> ``Query("red mug", 0.6)``; a colon not followed by a number is text.
+
+    A query with synonyms, ``mug|cup``, keeps them all as its text, by which it is known from then on.
 
     Raises :class:`QueryError` for what is no :func:`phrase`, or has a threshold outside [0, 1].
     """
@@ -35,7 +40,8 @@ def parse_query(text: str) -> Query:
 def phrase(text: str, name: str = "query") -> str:
     """``text`` with single spaces, and the same letters always as the same characters (Unicode's form NFC).
 
-    Raises :class:`QueryError` that begins with ``name`` for text that is empty, too long, or holds control characters.
+    ``mug | cup``, two words for one thing, becomes ``mug|cup``. Raises :class:`QueryError` that begins with ``name``
+    for text that is empty, too long, or holds control characters, and for too many synonyms or an empty one.
     """
     if len(text) > MAX_QUERY_BYTES or len(text.encode(errors="replace")) > MAX_QUERY_BYTES:
         raise QueryError(f"{name}: expected at most {MAX_QUERY_BYTES} bytes, got {len(text)} characters; shorten it")
@@ -44,16 +50,26 @@ def phrase(text: str, name: str = "query") -> str:
         raise QueryError(f"{name}: expected printable text, got control characters; send plain UTF-8")
     if not words:
         raise QueryError(f"{name}: expected a few words, got none; say what to look for, like 'red ball'")
-    return words
+    if SYNONYM not in words:
+        return words
+    names = [each.strip() for each in words.split(SYNONYM)]
+    if not all(names) or len(names) > MAX_SYNONYMS:
+        got = f"{len(names)} of them" if all(names) else repr(words if len(words) <= 60 else f"{words[:60]}…")
+        raise QueryError(f"{name}: expected up to {MAX_SYNONYMS} synonyms, like mug|cup, got {got}")
+    return SYNONYM.join(dict.fromkeys(names))
+
+
+@lru_cache(maxsize=4096)  # the same queries are asked of every image
+def synonyms(text: str) -> tuple[str, ...]:
+    """``mug|cup`` -> ("mug", "cup"), what one thing may be called; any other text alone."""
+    return tuple(name for name in text.split(SYNONYM) if name.strip()) or (text,)
 
 
 def example_name(text: str) -> str:
     """The name under which something that is shown can be asked for, as ``@name``; :class:`QueryError`."""
     name = phrase(text, "example")
-    if name.startswith(EXAMPLE) or SEPARATOR in name or ":" in name:
-        raise QueryError(
-            f"example: expected a name without '{EXAMPLE}', '{SEPARATOR}' and ':', got {name!r}; rename it"
-        )
+    if name.startswith(EXAMPLE) or any(each in name for each in (SEPARATOR, SYNONYM, ":")):
+        raise QueryError(f"example: expected a name without @ before it and ; | : in it, got {name!r}; rename it")
     return name
 
 

@@ -26,6 +26,10 @@ class Text:
         """None."""
         return ()
 
+    def knows(self, text: str) -> bool:
+        """Yes."""
+        return True
+
 
 class StubGrounder:
     """As much of :class:`gem_ros.pipeline.Grounder` as the node uses."""

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from gem_ros.data import PatchFeatures
 from gem_ros.models import EVIDENCES, Evidence, Presence, Relevancy
+from gem_ros.queries import SYNONYM, synonyms
 
 # On a CPU, products of up to SMALL multiplications are done in the calling thread: waking another one for so little
 # takes up to 10 ms where cores are busy, and PyTorch's then spins as long again. OpenBLAS wakes none for ONE_THREAD.
@@ -81,7 +82,8 @@ def rivals(competitors: Tensor, texts: Sequence[str], queries: Sequence[str]) ->
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.lower().split())
+    """The same for the same names, in whatever order."""
+    return SYNONYM.join(sorted(" ".join(name.split()) for name in synonyms(text.lower())))
 
 
 def relevancy_logits(

@@ -64,7 +64,7 @@ class Calibration:
 
 def collect(grounder: Grounder, source: LabelledImages, progress: Callable[[float], None]) -> Collected:
     """Ask every query of every image, encoding each once; ``progress`` is told the share done, in [0, 1]."""
-    known = [query for query in source.queries if not grounder.text.unknown_words(query)]
+    known = [query for query in source.queries if grounder.text.knows(query)]
     left_out = tuple(query for query in source.queries if query not in known)
     rows: list[tuple[int, bool, bool]] = []
     evidence: dict[str, list[float]] = {kind: [] for kind in EVIDENCES}

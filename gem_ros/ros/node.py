@@ -251,8 +251,9 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
         for kind, text in texts:
             unknown = self._grounder.unknown(text)
             if unknown and self._complaints.admits(time.monotonic()):
-                known = f"model {config.model!r} does not know"
-                self.get_logger().warning(f"{kind} {text!r}: {known} {', '.join(map(repr, unknown))}")
+                what = f"{kind} {text!r}" if not self._grounder.knows(text) else f"synonyms of {text!r}, left out"
+                words = ", ".join(map(repr, unknown))
+                self.get_logger().warning(f"{what}: model {config.model!r} does not know {words}")
 
     # Services
 

@@ -17,7 +17,7 @@ import open_clip
 import torch
 
 from gem_ros.core.pretrained import save_bundled
-from gem_ros.core.text import TEMPLATES
+from gem_ros.core.templates import TEMPLATES
 from gem_ros.models import BUNDLED, FOLDER, ModelCard, Presence, Relevancy, default_config, load_card
 from gem_ros.pipeline import Grounder
 from gem_ros.replay.calibration import fit_presence

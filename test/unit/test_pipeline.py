@@ -343,8 +343,8 @@ def test_the_cards_defaults_hold_unless_the_caller_says_otherwise(bundled):
     assert Grounder.load(config=replace(config, {"gem.blocks": 1}), device="cpu")._encoder.blocks == 1
     with pytest.raises(ModelError, match=r"set gem\.blocks"):
         Grounder.load(config=replace(config, {"gem.blocks": 6}))
-    with pytest.raises(ConfigError, match="templates"):
-        replace(config, {"templates": "best"})
+    with pytest.raises(ConfigError, match="templates: expected gem, imagenet80, robot or a text file, got 'best'"):
+        Grounder.load(config=replace(config, {"templates": "best"}))
 
 
 def test_regions_follow_the_edges_of_the_image_where_there_is_one(sharp, features):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gem_ros.config import MAX_QUERIES, MAX_QUERY_BYTES
 from gem_ros.data import Query
 from gem_ros.errors import QueryError
-from gem_ros.queries import check_negatives, format_query, parse_queries, parse_query
+from gem_ros.queries import check_negatives, format_query, parse_queries, parse_query, synonyms
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,8 @@ from gem_ros.queries import check_negatives, format_query, parse_queries, parse_
         ("label: left; a:b:0.5", [("label: left", None), ("a:b", 0.5)]),
         ("rote Tür; 🔴⚽; 赤い球", [("rote Tür", None), ("🔴⚽", None), ("赤い球", None)]),
         (unicodedata.normalize("NFD", "Tür") + "; Tür", [("Tür", None)]),  # the same letters in other characters
+        ("mug | coffee  cup ;door|gate:0.6", [("mug|coffee cup", None), ("door|gate", 0.6)]),
+        ("mug|cup|mug; mug|mug", [("mug|cup", None), ("mug", None)]),
         ("", []),
         (" ; ;; ", []),
     ],
@@ -49,6 +51,12 @@ def test_queries_are_separated_trimmed_and_each_taken_once(text, queries):
         ("ü" * (MAX_QUERY_BYTES // 2 + 1), "at most 512 bytes, got 257 characters"),
         ("x" * 10_000_000, "got 10000000 characters"),
         (";".join(f"ball {number}" for number in range(17)), "at most 16 queries, got 17"),
+        ("mug|", r"query: expected up to 16 synonyms, like mug\|cup, got 'mug\|'"),
+        ("|", "synonyms"),
+        ("mug||cup", "synonyms"),
+        ("mug|:0.5", "synonyms"),
+        ("|".join(f"ball {number}" for number in range(17)), "up to 16 synonyms, like .*, got 17 of them"),
+        ("|" * 512, "synonyms"),
     ],
 )
 def test_what_is_no_query_is_one_line(text, says):
@@ -74,12 +82,20 @@ def test_a_query_is_written_as_it_is_read(text, threshold):
     assert again == query or threshold is None  # without one, "a:1" may be left of "a:0.5:1"
 
 
+def test_synonyms_are_each_name_of_one_thing():
+    assert synonyms("mug|coffee cup") == ("mug", "coffee cup")
+    assert synonyms("mug") == ("mug",)
+    assert synonyms("|") == ("|",)  # never nothing
+    assert len(parse_query("|".join("abcdefghijklmnop")).text) == 31
+
+
 def test_negatives_are_phrases_and_not_without_end():
     check_negatives(("wall", "door 5:3", *["floor"] * (MAX_QUERIES - 2)))
     for bad, says in (
         (["a\0"], "negatives: expected printable text"),
         (["x" * 513], "negatives: expected at most 512 bytes"),
         (["wall"] * 256, "negatives: expected at most 255, got 256"),
+        (["wall|"], "negatives: expected up to 16 synonyms"),
     ):
         with pytest.raises(QueryError, match=says):
             check_negatives(bad)

@@ -75,6 +75,7 @@ def test_the_strongest_of_what_competes_counts():
 def test_a_query_never_competes_with_itself_however_it_is_written():
     found = rivals_of([0.9, 0.4, 0.1], ["Red  ball", "blue cube", "wall"], ["red ball", "blue cube", "wall"])
     assert found == pytest.approx([0.4, 0.9, 0.9])
+    assert rivals_of([0.9, 0.4], ["cup| Mug", "wall"], ["mug|cup"]) == pytest.approx([0.4])  # in any order
 
 
 def test_without_competitors_nothing_changes():
