@@ -19,27 +19,18 @@ from gem_ros.ros.main import main
 PATCH, SIDE = 16, 448  # px
 
 
-class Text:
-    """A text encoder that knows every word."""
-
-    def unknown_words(self, text: str) -> tuple[str, ...]:
-        """None."""
-        return ()
-
-    def knows(self, text: str) -> bool:
-        """Yes."""
-        return True
-
-
 class StubGrounder:
     """As much of :class:`gem_ros.pipeline.Grounder` as the node uses."""
 
     device = "cpu"
     status: ClassVar[dict[str, str]] = {}
-    text = Text()
 
     def __init__(self, inference: float) -> None:
         self._inference = inference
+
+    def unknown(self, text: str) -> tuple[str, ...]:
+        """It knows every word."""
+        return ()
 
     def image_size(self, config: Any = None) -> int:
         """Longer side of what it looks at, px."""

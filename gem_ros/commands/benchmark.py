@@ -130,7 +130,7 @@ def _measure(args: argparse.Namespace, dataset: Dataset, variant: Variant, folde
     from gem_ros.pipeline import Grounder
 
     grounder = Grounder.load(config=variant.config)
-    strange = [each for each in dataset.classes if grounder.text.unknown_words(each)]
+    strange = [each for each in dataset.classes if not grounder.text.knows(each)]
     if strange:
         what = f"{len(strange)} of {len(dataset.classes)} classes, such as {strange[0]!r}"
         print(f"gem-ros benchmark: model {variant.config.model!r} does not know {what}", file=sys.stderr)

@@ -200,6 +200,9 @@ def _fetch(model: str, tag: str, config: dict[str, Any]) -> Path:
     advice = f"fetch {source} on a machine with a network and set pretrained to that file's path here"
     if not _reachable(source):
         raise ModelError(f"pretrained: {model} {tag!r} is not on this machine and there is no network; {advice}")
+    logger.warning(
+        "model %s: the weights %r are not on this machine, downloading them from %s, once", model, tag, source
+    )
     try:
         return Path(open_clip.download_pretrained(config))
     except (OSError, RuntimeError) as error:

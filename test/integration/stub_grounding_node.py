@@ -14,18 +14,15 @@ from gem_ros.errors import ModelError
 from gem_ros.ros.main import main
 
 
-class Text:
-    def unknown_words(self, text):
-        return tuple(word for word in text.split() if word == "gleep")
-
-    def knows(self, text):
-        return not self.unknown_words(text)
-
-
 class StubGrounder:
     device = "cpu"
     status = {"precision": "none"}  # noqa: RUF012
-    text = Text()
+
+    def unknown(self, text):
+        return tuple(word for word in text.split() if word == "gleep")
+
+    def knows(self, text):
+        return not self.unknown(text)
 
     def image_size(self, config=None):
         return 64

@@ -217,7 +217,7 @@ def test_weights_downloaded_before_need_no_network(small, random_clip, monkeypat
     assert asked == [("somebody/model", "open_clip_model.safetensors")]
 
 
-def test_a_failed_download_is_one_line(small, monkeypatch):
+def test_a_failed_download_is_one_line(small, monkeypatch, caplog):
     def fail(config):
         raise RuntimeError("no route\nto host")
 
@@ -225,6 +225,8 @@ def test_a_failed_download_is_one_line(small, monkeypatch):
     monkeypatch.setattr(pretrained, "_reachable", lambda url: True)
     monkeypatch.setattr(open_clip, "download_pretrained", fail)
     assert "cannot download tiny-ViT-16 'mine' (" in refused(SMALL, "mine")
+    (said,) = [record.getMessage() for record in caplog.records if "downloading" in record.getMessage()]
+    assert "the weights 'mine' are not on this machine" in said and "somebody/model" in said
 
 
 @pytest.fixture

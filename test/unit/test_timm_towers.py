@@ -66,7 +66,7 @@ def pixels(height, width, batch=1):
 
 
 def hidden(encoder, image):
-    return encoder._hidden(image, encoder.position(image))
+    return encoder._hidden(image, encoder.position(image))[0]
 
 
 def pooled(encoder, image):
@@ -119,7 +119,7 @@ def test_a_token_is_pooled_as_if_it_were_alone(name):
     torch.testing.assert_close(pooled_alone(pool, x), alone, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["EVA02-B-16", "EVA01-g-14", "ViT-B-16-SigLIP", "PE-Core-B-16"])
+@pytest.mark.parametrize("name", ["EVA02-B-16", "EVA01-g-14", "MobileCLIP2-L-14", "ViT-B-16-SigLIP", "PE-Core-B-16"])
 @torch.no_grad()
 def test_gem_by_its_formulas(name):
     """Written out for one image, block by block, beside timm's own blocks (METHODS: GEM 1 to 5)."""
