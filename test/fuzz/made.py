@@ -8,9 +8,10 @@ import numpy as np
 from geometry_msgs.msg import PoseStamped
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.msg import ParameterValue
+from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage
-from std_msgs.msg import String
 
+from gem_ros.messages.cdr import LITTLE
 from gem_ros.messages.decode import FORMATS, PLANAR
 
 MAP = "map"  # the frame of good poses
@@ -171,11 +172,18 @@ def messages_of(description, compressed):
     if pose is not None:
         it = {**base, **pose}
         found.append((3, "camera_pose", pose_of({**it, "frame_of_pose": pose.get("frame", MAP)})))
-    return [(topic, made) for _, topic, made in sorted(found, key=lambda each: order[each[0]])]
+    return [(topic, _over_the_wire(made)) for _, topic, made in sorted(found, key=lambda each: order[each[0]])]
+
+
+def _over_the_wire(message):
+    """As rclpy hands it over: there a text is over at its first NUL."""
+    return message if isinstance(message, bytes) else deserialize_message(serialize_message(message), type(message))
 
 
 def query_of(text):
-    return String(data=text)
+    """Serialized std_msgs/String, of text that is no UTF-8, too."""
+    data = text.encode("utf-8", "surrogatepass") + b"\0"
+    return LITTLE + struct.pack("<I", len(data)) + data
 
 
 def parameter_of(name, fields):

@@ -3,6 +3,7 @@
 So the same messages in the same order always do the same, and all that the node says is checked.
 """
 
+import threading
 import zlib
 from contextlib import contextmanager
 from functools import partial
@@ -14,6 +15,7 @@ import torch
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rclpy.serialization import serialize_message
 from spoken import Listener
 from std_srvs.srv import SetBool, Trigger
 
@@ -22,7 +24,7 @@ from gem_ros.config import value_of
 from gem_ros.core.pretrained import LoadedModel
 from gem_ros.models import DEFAULT_CARD
 from gem_ros.pipeline import Grounder
-from gem_ros.ros import answering, diagnostics, looking, node, outputs, parameters, worker
+from gem_ros.ros import answering, diagnostics, looking, node, outputs, parameters, receiving, worker
 from gem_ros.ros.mailbox import Mailbox
 from gem_ros.ros.worker import Worker
 
@@ -49,6 +51,7 @@ class Tower:
     """(n, 3, h, w) -> unit tokens (n, patches, CHANNELS) that depend on the picture, as a transformer's do."""
 
     patch_size, dtype, attend = (PATCH, PATCH), torch.float32, staticmethod(torch.nn.functional.normalize)
+    cls = False
 
     def __call__(self, pixels):
         seen = torch.nn.functional.avg_pool2d(pixels, PATCH).flatten(2).sum(1)[..., None]  # (n, patches, 1)
@@ -75,8 +78,11 @@ class Still:
     def start(self):
         pass
 
-    def join(self):
+    def join(self, patience=None):
         pass
+
+    def is_alive(self):
+        return False
 
 
 class Polled(Mailbox):
@@ -106,6 +112,7 @@ def steady(clock):
     """The node's threads are calls from here on, its steady time is ``clock``'s."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worker, "threading", SimpleNamespace(Thread=Still))
+        patch.setattr(receiving, "threading", SimpleNamespace(Thread=Still, Event=threading.Event))
         patch.setattr(worker, "Mailbox", Polled)
         patch.setattr(worker, "traceback", SimpleNamespace(format_exc=_unforeseen))
         patch.setattr(outputs, "listeners", lambda node, topic: frozenset({b"planner"}))
@@ -135,8 +142,8 @@ class Rig:
 
     @property
     def callbacks(self):
-        """What the executor would call, by topic."""
-        return {each.topic_name.lstrip("/"): each.callback for each in self.node.subscriptions}
+        """What the executor or the receiver would call, by topic, and whether with bytes."""
+        return {each.topic_name.lstrip("/"): (each.callback, each.raw) for each in self.node.subscriptions}
 
     def activate(self):
         assert self.node.trigger_activate() == TransitionCallbackReturn.SUCCESS
@@ -149,7 +156,8 @@ class Rig:
     def hear(self, topic, message):
         """As from the wire; a topic that is not subscribed to is not heard."""
         if topic in self._callbacks:
-            self._callbacks[topic](message)
+            callback, raw = self._callbacks[topic]
+            callback(serialize_message(message) if raw and not isinstance(message, bytes) else message)
 
     def look(self):
         if self._worker and self._worker._views._items:  # it would wait for the other thread
