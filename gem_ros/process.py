@@ -38,6 +38,26 @@ def cpu_seconds(pid: int) -> float:
 
 def memory(pid: int, *, peak: bool = False) -> float:
     """Memory that the process holds, or has held at most, MiB; OSError where it has ended."""
+    return _status(pid, "VmHWM" if peak else "VmRSS") / 1024
+
+
+def own_memory(pid: int) -> float:
+    """The part of :func:`memory` that the process has written itself, without files and shared memory, MiB."""
+    return _status(pid, "RssAnon") / 1024
+
+
+def threads(pid: int) -> int:
+    """Threads of the process; OSError where it has ended."""
+    return _status(pid, "Threads")
+
+
+def open_files(pid: int) -> int:
+    """File descriptors that the process has open; OSError where it has ended."""
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def _status(pid: int, name: str) -> int:
+    """A number of the process's status, memory in kB; 0 where the kernel does not say."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    found = re.search(rf"^{'VmHWM' if peak else 'VmRSS'}:\s+(\d+) kB", status, re.MULTILINE)
-    return int(found[1]) / 1024 if found else 0.0
+    found = re.search(rf"^{name}:\s+(\d+)", status, re.MULTILINE)
+    return int(found[1]) if found else 0

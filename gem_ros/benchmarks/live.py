@@ -41,7 +41,8 @@ Heard = dict[Stamp, int]  # stamp of an image (ns) -> when it was first answered
 class Robot:
     """Publishes observations as raw messages and notes when answers to them come; use as a context manager.
 
-    ``topics`` are the node's that are listened to, and hence made: ``result``, ``target``, ``heatmap``.
+    ``topics`` are the node's that are listened to, and hence made: ``result``, ``target``, ``targets``, ``heatmap``,
+    ``overlay``.
     """
 
     def __init__(self, scenes: Sequence[Observation], topics: Sequence[str]) -> None:
@@ -51,7 +52,7 @@ class Robot:
         from rclpy.executors import SingleThreadedExecutor
         from rclpy.qos import DurabilityPolicy, QoSProfile
         from rclpy.signals import SignalHandlerOptions
-        from sensor_msgs.msg import CameraInfo, Image
+        from sensor_msgs.msg import CameraInfo, Image, PointCloud2
         from std_msgs.msg import String
 
         self.heard: dict[str, Heard] = {topic: {} for topic in topics}
@@ -66,7 +67,8 @@ class Robot:
         self._publishers["image"] = create(Image, "/image", 2)  # last: its partners are there when it comes
         self._scenes = [_serialized(each) for each in scenes]
         self._shown = 0
-        kinds = {"result": String, "target": PointStamped, "heatmap": Image}
+        self._query = create(String, "/query", 10)
+        kinds = {"result": String, "target": PointStamped, "targets": PointCloud2, "heatmap": Image, "overlay": Image}
         for topic in topics:
             hear = self._on_result if topic == "result" else self._on_stamped(self.heard[topic])
             self._node.create_subscription(kinds[topic], f"{NODE}/{topic}", hear, 10, raw=True)
@@ -102,6 +104,12 @@ class Robot:
     def sees_node(self) -> bool:
         """Whether the node is in the graph."""
         return NODE.removeprefix("/") in self._node.get_node_names()
+
+    def ask(self, text: str) -> None:
+        """Send a query."""
+        from std_msgs.msg import String
+
+        self._query.publish(String(data=text))
 
     def show(self) -> Stamp:
         """Publish the next observation; its stamp (ns)."""
