@@ -16,6 +16,7 @@ from typing import Any
 from gem_ros.errors import ConfigError
 
 CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")  # one token of a ROS name
+SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 METHODS = ("clip", "maskclip", "clip_surgery", "sclip", "clearclip", "naclip", "gem", "sc_clip")
 REFINEMENTS = ("none", "image", "depth", "pamr")
 PROJECTIONS = ("qkv", "qk", "qv", "kv", "q", "k", "v")
@@ -128,6 +129,9 @@ class Config:
 
     model: str = parameter("ViT-B-16-quickgelu", "open_clip architecture, local-dir:FOLDER, or 'bundled'")
     pretrained: str = parameter("openai", "open_clip tag or path of a weights file; unused by 'bundled' and local-dir:")
+    weights_sha256: str = parameter(
+        "", "SHA-256 that the weights file must have; empty: what its source says, if it does; unused by 'bundled'"
+    )
     device: str = parameter("auto", "auto, cpu, cuda or cuda:N; auto takes the GPU where there is one")
     precision: str = parameter(
         "auto",
@@ -241,6 +245,8 @@ class Config:
     def __post_init__(self) -> None:
         for each in parameters():
             each.check(value_of(self, each.name))
+        if self.weights_sha256 and not SHA256.fullmatch(self.weights_sha256):
+            raise ConfigError(f"weights_sha256: expected 64 hexadecimal digits, got {self.weights_sha256[:70]!r}")
         for name in self.cameras:
             if not CAMERA_NAME.fullmatch(name) or self.cameras.count(name) > 1:
                 listed = ", ".join(map(repr, self.cameras))

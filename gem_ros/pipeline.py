@@ -92,7 +92,7 @@ class Grounder:
         read_templates(config.templates)  # refused before anything is loaded
         where = select_device(device or config.device)
         precision, tag = precision or config.precision, pretrained or config.pretrained
-        loaded = load_model(name, tag, where, select_precision(precision, where))
+        loaded = load_model(name, tag, where, select_precision(precision, where), sha256=config.weights_sha256)
         if config.card:
             card = calibrated(loaded.card, config.card, name, pretrained=tag, method=config.method)
             loaded = dataclasses.replace(loaded, card=card)

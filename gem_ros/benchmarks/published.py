@@ -31,7 +31,8 @@ class Published:
     def model(self) -> Any:
         """Loaded once more: nothing is shared with what it is compared with."""
         config = self.grounder.config
-        return load_model(config.model, config.pretrained, self.grounder.device, self.precision)
+        digest = config.weights_sha256
+        return load_model(config.model, config.pretrained, self.grounder.device, self.precision, sha256=digest)
 
     @cached_property
     def statistics(self) -> tuple[Tensor, ...]:

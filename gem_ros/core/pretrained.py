@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ QUICK = "-quickgelu"
 LOCAL_DIR, CONFIG, TOKENIZER = "local-dir:", "open_clip_config.json", "tokenizer_config.json"  # open_clip's, the hub's
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
+DIGEST = re.compile(r"[0-9a-f]{64}")
+PIECE = 1 << 20  # bytes read at once for a digest
 logger = logging.getLogger(__name__)
 
 
@@ -50,17 +53,20 @@ class LoadedModel:
     card: ModelCard
 
 
-def load_model(model: str, pretrained: str | None, device: torch.device, precision: torch.dtype) -> LoadedModel:
+def load_model(
+    model: str, pretrained: str | None, device: torch.device, precision: torch.dtype, *, sha256: str = ""
+) -> LoadedModel:
     """Load ``bundled``, ``local-dir:FOLDER`` (``pretrained`` unused), or an open_clip architecture with a tag or file.
 
-    Downloads what a tag names unless it is on this machine already. Raises :class:`ModelError` where the
-    architecture, the tag or the weights cannot be used; never leaves a weight random.
+    Downloads what a tag names unless it is on this machine already. The file must have ``sha256`` (hex), where it
+    is given. Raises :class:`ModelError` where the architecture, the tag or the weights cannot be used; never leaves
+    a weight random.
     """
     card = load_card(model)
     if model == BUNDLED:
         clip, tokenizer, preprocess = _load_bundled(card)
     else:
-        clip, tokenizer, preprocess = _load_open_clip(model, pretrained)
+        clip, tokenizer, preprocess = _load_open_clip(model, pretrained, sha256)
     clip = clip.to(device, precision).eval().requires_grad_(False)
     patch = tower_of(clip.visual).patch_size
     mean, std = tuple(preprocess["mean"]), tuple(preprocess["std"])
@@ -105,7 +111,9 @@ def _table_name(tensors: Iterable[str]) -> str:
     return next(name for name in tensors if name.endswith(TOKEN_TABLE))
 
 
-def _load_open_clip(model: str, pretrained: str | None) -> tuple[Any, Callable[[list[str]], Tensor], dict[str, Any]]:
+def _load_open_clip(
+    model: str, pretrained: str | None, sha256: str
+) -> tuple[Any, Callable[[list[str]], Tensor], dict[str, Any]]:
     if model.startswith(LOCAL_DIR):
         return _load_folder(Path(model.removeprefix(LOCAL_DIR)).expanduser())
     _check_architecture(model)
@@ -119,6 +127,7 @@ def _load_open_clip(model: str, pretrained: str | None) -> tuple[Any, Callable[[
         path = _fetch(model, pretrained, tag)
     elif path.suffix not in SUFFIXES:
         raise ModelError(f"pretrained: expected a file ending in {', '.join(SUFFIXES)}; got {path.name}")
+    _check_digest(path, sha256)
     tokenizer = _tokenizer(model)
     clip = _create(model, path, preprocess)
     return clip, tokenizer, open_clip.get_model_preprocess_cfg(clip)
@@ -209,6 +218,21 @@ def _fetch(model: str, tag: str, config: dict[str, Any]) -> Path:
         raise ModelError(f"pretrained: cannot download {model} {tag!r} ({_first_line(error)}); {advice}") from error
 
 
+def _check_digest(path: Path, sha256: str) -> None:
+    """Refuse a file that is not what it should be, before anything of it is read.
+
+    Without ``sha256``, that is what the hub said of it: its cache names large files by their SHA-256. That finds
+    what was damaged on the way or here; a hub that lies is found only by a ``sha256`` of the user's own.
+    """
+    stored = path.resolve().name
+    expected = sha256.lower() or (stored if DIGEST.fullmatch(stored) else "")
+    if expected and (found := _sha256(path)) != expected:
+        raise ModelError(
+            f"pretrained: expected sha256 {expected[:12]}… of {path}, got {found[:12]}…; fetch it anew, "
+            "or set weights_sha256 to that of the file you trust"
+        )
+
+
 def cached(config: dict[str, Any]) -> Path | None:
     """Where the weights lie if they were downloaded before; asks no network, so that a robot starts at once."""
     repository, _, name = config.get("hf_hub", "").rpartition("/")
@@ -279,4 +303,8 @@ def _first_line(error: Exception) -> str:
 
 
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            found.update(piece)
+    return found.hexdigest()

@@ -13,10 +13,14 @@ import numpy.typing as npt
 
 from gem_ros.errors import BagError
 
+MAX_BYTES = 1 << 30  # twice COCO's largest file; Python needs ten times as much for what is in it
+
 
 def read_json(file: Path, what: str) -> Any:
     """The content of ``file``; ``what`` says what it should hold."""
     try:
+        if (size := file.stat().st_size) > MAX_BYTES:
+            raise BagError(f"{file}: expected at most {MAX_BYTES} bytes of JSON, got {size}; split it")
         return json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise BagError(f"{file}: expected {what}, got: {error.strerror or error}") from error

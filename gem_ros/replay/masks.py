@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gem_ros.errors import BagError
+from gem_ros.messages.compressed import MAX_PIXELS
 
 Mask = npt.NDArray[np.bool_]
 _FAR = 1e9  # px; outside of every image
@@ -70,8 +71,8 @@ def decode_runs(encoded: Any) -> Runs:
     if not isinstance(encoded, Mapping):
         raise BagError(f"mask: expected size and counts, got {str(encoded)[:60]!r}")
     size = _integers(encoded.get("size"), "size")
-    if len(size) != 2:
-        raise BagError(f"mask: expected a size of [height, width], got {size}")
+    if len(size) != 2 or size[0] * size[1] > MAX_PIXELS:
+        raise BagError(f"mask: expected a size of [height, width], at most {MAX_PIXELS} pixels, got {str(size)[:60]}")
     counts = encoded.get("counts")
     listed = counts_of_text(counts) if isinstance(counts, str) else _integers(counts, "counts")
     return Runs((size[0], size[1]), np.array(listed, np.int64))

@@ -24,6 +24,7 @@ Tell = Callable[[str], None]
 PIECE = 1 << 16  # bytes unpacked at once: so much is lost at a damaged place
 _MCAP, _ROS1 = b"\x89MCAP0\r\n", b"#ROSBAG V2.0\n"
 MAX_SIZE = 1 << 40  # bytes of a record; more is damage
+MAX_UNPACKED = 1 << 30  # bytes of a chunk or a message: a few kilobytes can be made to unpack to any size
 _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _DATA_END = 0x03, 0x04, 0x05, 0x06, 0x0F  # MCAP's opcodes
 _MSGDATA, _CHUNK1, _CONNECTION = 2, 5, 7  # ROS 1's
 _FORMATS = {"ros2msg": MessageDefinitionFormat.MSG, "ros2idl": MessageDefinitionFormat.IDL}
@@ -236,9 +237,13 @@ def unpack_message(data: bytes) -> bytes:
     if not data.startswith(b"\x28\xb5\x2f\xfd"):
         return data
     try:
-        return zstd.decompress(data)
+        unpacker = zstd.ZstdDecompressor()
+        message: bytes = unpacker.decompress(data, MAX_UNPACKED)
     except zstd.ZstdError as error:
         raise ValueError(str(error)) from error
+    if not unpacker.eof:
+        raise ValueError(f"a compressed message that ends too early, or of more than {MAX_UNPACKED} bytes")
+    return message
 
 
 def _read(file: BinaryIO, size: int) -> bytes:
@@ -261,7 +266,9 @@ def _unpacked(data: bytes, compression: str, size: int, path: Path, tell: Tell) 
         for at in range(0, len(data), PIECE):
             if unpacker.eof:
                 break
-            found += unpacker.decompress(data[at : at + PIECE])
+            found += unpacker.decompress(data[at : at + PIECE], MAX_UNPACKED - len(found))
+            if len(found) >= MAX_UNPACKED:
+                break
     except (zstd.ZstdError, OSError, RuntimeError, EOFError) as error:
         tell(f"{path.name}: expected a chunk that unpacks, got: {error}; read as far as it goes")
         return bytes(found)

@@ -1,5 +1,6 @@
 """Weights: bundled, from a tag, from a file; and every way in which they are refused."""
 
+import hashlib
 import json
 import logging
 
@@ -215,6 +216,27 @@ def test_weights_downloaded_before_need_no_network(small, random_clip, monkeypat
     loaded = load_model(SMALL, "mine", CPU, FP32)
     torch.testing.assert_close(loaded.clip.state_dict(), random_clip.state_dict())
     assert asked == [("somebody/model", "open_clip_model.safetensors")]
+
+
+def test_weights_are_what_their_digest_says(small):
+    digest = hashlib.sha256(small.read_bytes()).hexdigest()
+    assert load_model(SMALL, str(small), CPU, FP32, sha256=digest.upper()).clip is not None
+    with pytest.raises(ModelError, match=r"expected sha256 000000000000… of .*, got .*…; fetch it anew"):
+        load_model(SMALL, str(small), CPU, FP32, sha256="0" * 64)
+
+
+def test_weights_of_the_hub_are_what_its_cache_names_them(small, monkeypatch, tmp_path):
+    """As huggingface_hub stores them: a link to a file whose name is its SHA-256."""
+    blob = small.rename(tmp_path / hashlib.sha256(small.read_bytes()).hexdigest())
+    link = tmp_path / "open_clip_model.safetensors"
+    link.symlink_to(blob)
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, SMALL, {"mine": {"hf_hub": "somebody/model/"}})
+    monkeypatch.setattr(pretrained, "try_to_load_from_cache", lambda repository, name: str(link))
+    assert load_model(SMALL, "mine", CPU, FP32).clip is not None
+    data = bytearray(blob.read_bytes())
+    data[-1] ^= 1
+    blob.write_bytes(data)
+    assert f"expected sha256 {blob.name[:12]}… of {link}" in refused(SMALL, "mine")
 
 
 def test_a_failed_download_is_one_line(small, monkeypatch, caplog):
