@@ -30,6 +30,14 @@ def keep_freed_memory() -> None:
         libc.mallopt(M_TRIM_THRESHOLD, KEPT)
 
 
+def give_back_memory() -> None:
+    """Give the system what is free in malloc's heaps, a few milliseconds: else each gap that a large buffer did not
+    fit into would stay, and a process that runs for days would grow with every worst moment of it.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # another libc than glibc
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def cpu_seconds(pid: int) -> float:
     """CPU time that the process has used so far, all its threads, s; OSError where it has ended."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()

@@ -105,8 +105,8 @@ def main(args: Sequence[str] | None = None, module: Sequence[str] = REAL) -> int
     parser.add_argument("--output", type=Path, default=Path("runs/soak.csv"), help="default: runs/soak.csv")
     given = parser.parse_args(args)
     try:
-        if not 1 <= given.minutes <= 1e5:
-            raise GemError(f"minutes: expected 1 to 100000, got {given.minutes:g}")
+        if not 1.5 <= given.minutes <= 1e5:
+            raise GemError(f"minutes: expected 1.5 to 100000, got {given.minutes:g}")
         if not 0.5 <= given.rate <= 1000:
             raise GemError(f"--rate: expected 0.5 to 1000, got {given.rate:g}")
         use_own_network()

@@ -101,7 +101,7 @@ def write_csv(samples: Sequence[Sample], path: Path, title: str) -> None:
             file.write(f"# {title}\n")
             rows = csv.writer(file, lineterminator="\n")
             rows.writerow(field.name for field in dataclasses.fields(Sample))
-            rows.writerows([f"{value:.5g}" for value in dataclasses.astuple(each)] for each in samples)
+            rows.writerows([f"{value:.7g}" for value in dataclasses.astuple(each)] for each in samples)
     except OSError as error:
         raise GemError(f"{path}: expected a writable file, got: {error.strerror}") from error
 

@@ -20,6 +20,7 @@ from std_srvs.srv import SetBool, Trigger
 from gem_ros.config import Config
 from gem_ros.errors import GemError
 from gem_ros.messages import cdr
+from gem_ros.process import give_back_memory
 from gem_ros.queries import format_query, parse_queries
 from gem_ros.ros import parameters
 from gem_ros.ros.bond import Bond
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 SUCCESS, FAILURE, ERROR = (getattr(TransitionCallbackReturn, name) for name in ("SUCCESS", "FAILURE", "ERROR"))
 COMPLAINTS = 10  # about queries, at once; one per second after that
+GIVE_BACK = 60.0  # s
 WARM_UP = (480, 640)  # (H, W) of most cameras' images
 
 
@@ -108,6 +110,7 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
         # wall time: with use_sim_time and no clock these would never fire
         wall = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(POLL, lambda: self._diagnostics.tick(self._situation()), clock=wall)
+        self.create_timer(GIVE_BACK, give_back_memory, clock=wall)
         self._start = self.create_timer(0.0, self._autostart, clock=wall) if config.autostart else None
 
     # Lifecycle

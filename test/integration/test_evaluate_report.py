@@ -1,5 +1,6 @@
 """``gem-ros evaluate --report``: the page with its pictures, the annotated bag, the video, and none of it twice."""
 
+import html
 import re
 
 import cv2
@@ -39,6 +40,20 @@ def test_a_report_shows_pictures_and_is_annotated_when_asked(recording, tmp_path
     monkeypatch.setattr("gem_ros.replay.report.html.page", lambda *_, **__: "drawn")
     for again in ((), ("--annotate",), ("--video",)):
         assert evaluate(*given, *again) == 0
+
+
+ATTACK = """"'><img src=x onerror=alert(1)>&"""
+
+
+def test_names_and_queries_are_text_to_the_page(tmp_path):
+    """A recording's name, its truth and what is asked for; topics and frames are held by test_report_page.py."""
+    recording, query = recorded.make(tmp_path / ATTACK), "<script>alert(2)</script>"
+    truth = recording / "truth.json"
+    truth.write_text(truth.read_text().replace("blue cube", query))
+    assert evaluate(recording, "--report", tmp_path / "out", "--every", 4, "--queries", f"red ball; {query}") == 0
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "<img src=x" not in page and "<script>alert" not in page and page.count("<script>") == 1
+    assert html.unescape(page).count(ATTACK) >= 2 and html.unescape(page).count(query) >= 2
 
 
 @pytest.mark.parametrize(

@@ -232,7 +232,7 @@ def test_under_overload_results_stay_fresh_and_drops_are_counted(node, robot):
     robot.health.clear()
     assert robot.wait(lambda: robot.health)
     values = {each.key: each.value for each in robot.health[-1].values}
-    assert int(values["dropped"]) > 10
+    assert int(values["dropped"]) > 0
     assert float(values["latency_p95_ms"]) >= float(values["latency_p50_ms"]) > 0
 
 

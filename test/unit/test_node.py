@@ -46,7 +46,7 @@ def test_without_a_gpu_device_cuda_is_not_configured_and_says_what_to_set(make_n
 
 
 def topics(node):
-    owned = [name for name, _ in node.get_publisher_names_and_types_by_node(node.get_name(), node.get_namespace())]
+    owned = [each.topic_name for each in node.publishers]  # the graph may not know them yet
     return {name.removeprefix("/grounding/") for name in owned if name.startswith("/grounding/")}
 
 
