@@ -115,6 +115,8 @@ def _load_open_clip(
     model: str, pretrained: str | None, sha256: str
 ) -> tuple[Any, Callable[[list[str]], Tensor], dict[str, Any]]:
     if model.startswith(LOCAL_DIR):
+        if sha256:
+            raise ModelError(f"weights_sha256: expected a weights file in pretrained, got {model}; name its file instead")
         return _load_folder(Path(model.removeprefix(LOCAL_DIR)).expanduser())
     _check_architecture(model)
     if not pretrained:

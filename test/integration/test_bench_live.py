@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import threading
 import time
 
 import pytest
@@ -52,3 +53,18 @@ def test_cpu_time_and_memory_of_a_process():
         pass
     assert 0.05 < process.cpu_seconds(os.getpid()) - before < 5
     assert 0 < process.memory(os.getpid()) <= process.memory(os.getpid(), peak=True) + 1
+    assert 0 < process.own_memory(os.getpid()) < process.memory(os.getpid())
+
+
+def test_threads_and_open_files_of_a_process(tmp_path):
+    pid, go = os.getpid(), threading.Event()
+    threads, files = process.threads(pid), process.open_files(pid)
+    other = threading.Thread(target=go.wait)
+    other.start()
+    with (tmp_path / "file").open("w"):
+        assert process.open_files(pid) == files + 1
+    assert process.threads(pid) == threads + 1
+    go.set()
+    other.join()
+    with pytest.raises(OSError, match="No such file"):
+        process.threads(2**22 + 1)

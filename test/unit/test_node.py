@@ -58,6 +58,35 @@ def test_cameras_have_the_same_topics_as_one_has_each_below_its_name(make_node):
     assert together <= made and "queries" in made
 
 
+def test_what_is_free_is_given_back_now_and_then(make_node, monkeypatch):
+    given = []
+    monkeypatch.setattr("gem_ros.ros.node.GIVE_BACK", 0.01)
+    monkeypatch.setattr("gem_ros.ros.node.give_back_memory", lambda: given.append(True))
+    node = make_node()
+    executor = SingleThreadedExecutor(context=node.context)
+    deadline = time.monotonic() + 10
+    while not given and time.monotonic() < deadline:
+        rclpy.spin_once(node, executor=executor, timeout_sec=0.1)
+    assert given
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's")
+def test_what_is_given_back_is_memory_of_others_again():
+    code = """
+import os
+from gem_ros.process import give_back_memory, keep_freed_memory, own_memory
+keep_freed_memory()
+many = [bytearray(b"x" * 1_000_000) for _ in range(100)]
+last = bytearray(b"x" * 1_000_000)  # without a gap at the end of the heap
+del many
+kept = own_memory(os.getpid())
+give_back_memory()
+assert kept > 95 and kept - own_memory(os.getpid()) > 90, (kept, own_memory(os.getpid()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's")
 def test_buffers_of_images_do_not_cost_new_pages_each_time():
     code = """

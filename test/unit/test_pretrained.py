@@ -225,6 +225,11 @@ def test_weights_are_what_their_digest_says(small):
         load_model(SMALL, str(small), CPU, FP32, sha256="0" * 64)
 
 
+def test_a_digest_is_never_passed_over(tmp_path):
+    with pytest.raises(ModelError, match="weights_sha256: expected a weights file"):
+        load_model(f"local-dir:{tmp_path}", None, CPU, FP32, sha256="0" * 64)
+
+
 def test_weights_of_the_hub_are_what_its_cache_names_them(small, monkeypatch, tmp_path):
     """As huggingface_hub stores them: a link to a file whose name is its SHA-256."""
     blob = small.rename(tmp_path / hashlib.sha256(small.read_bytes()).hexdigest())
