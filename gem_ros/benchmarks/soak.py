@@ -7,8 +7,10 @@ Every sample says what the process uses of the machine and how it answered since
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle, islice
@@ -27,6 +29,7 @@ from gem_ros.errors import GemError
 DONE, UNSTEADY, BAD_INPUT = 0, 1, 2
 RATE = 3.0  # images per s: what a small computer keeps up with, day and night
 EVERY = 2.0  # s for each question
+LOOK = 0.1  # s between looks at memory
 ASKS = 3  # questions for each sample
 AT_A_TIME = 16  # texts in a question, the node's default limit
 # More than the node keeps embeddings of (1024), so that old ones go; asked for once within the warm-up.
@@ -46,12 +49,32 @@ def questions() -> Iterator[str]:
         yield f"{next(texts)}:0.3"
 
 
+def watch_memory(pid: int) -> Callable[[], float]:
+    """Look ten times a second; what is returned gives the least memory (MiB) since it was last asked."""
+    seen: list[float] = [process.memory(pid)]
+
+    def look() -> None:
+        with contextlib.suppress(OSError):  # until the process ends
+            while True:
+                seen.append(process.memory(pid))
+                time.sleep(LOOK)
+
+    def least() -> float:
+        looked = len(seen)
+        found = min(seen[:looked])
+        del seen[: looked - 1]
+        return found
+
+    threading.Thread(target=look, daemon=True).start()
+    return least
+
+
 def samples(
     robot: Robot, real: Running, minutes: float, rate: float, say: Say = lambda share: None
 ) -> Iterator[Sample]:
     """Film, ask and measure for ``minutes``; :class:`GemError` where the node dies."""
     asked, start = questions(), time.monotonic()
-    shown = robot.film(rate, EVERY)
+    shown, least = robot.film(rate, EVERY), watch_memory(real.pid)
     while (elapsed := time.monotonic() - start) < 60 * minutes:
         say(elapsed / 60 / minutes)
         before, used = time.monotonic(), process.cpu_seconds(real.pid)
@@ -65,6 +88,7 @@ def samples(
         yield Sample(
             minute=(time.monotonic() - start) / 60,
             rss_mb=MB * process.memory(real.pid),
+            least_mb=MB * least(),
             anonymous_mb=MB * process.own_memory(real.pid),
             threads=process.threads(real.pid),
             files=process.open_files(real.pid),

@@ -18,17 +18,18 @@ from gem_ros.errors import GemError
 
 LIMIT = 1.0  # MB/h by which memory may grow
 LEAST = 9  # samples after the warm-up that can be judged
-WINDOWS = 30  # at most so many medians are what the slope is fitted to
+WINDOW, FEWEST = 2.0, 5  # min: in each the node gives back what is free at least once; so many in a short run
 BLUE, ORANGE, GRAY = "#0969da", "#bc4c00", "#8c959f"
 
 
 @dataclass(frozen=True)
 class Sample:
-    """At ``minute``, and for the latter four: since the last one. ``rss_mb`` is all memory the process holds,
-    ``anonymous_mb`` what it has written itself (10⁶ bytes)."""
+    """At ``minute``: ``rss_mb``, all memory that the process holds, ``anonymous_mb``, what of it it has written itself
+    (10⁶ bytes), threads and open files. Since the last sample: ``least_mb`` of memory, and what follows ``files``."""
 
     minute: float
     rss_mb: float
+    least_mb: float
     anonymous_mb: float
     threads: int
     files: int
@@ -58,7 +59,7 @@ class Verdict:
 def judge(samples: Sequence[Sample], warm_up: float) -> Verdict:
     """Look at what came after ``warm_up`` minutes; :class:`GemError` where that is too little.
 
-    Memory's slope is Theil's and Sen's, of medians over windows: no single step or pause decides.
+    What is judged of memory is the least of each window: what is held on to, not what a moment of much work takes.
     """
     kept = [each for each in samples if each.minute > warm_up]
     if len(kept) < LEAST:
@@ -75,15 +76,16 @@ def judge(samples: Sequence[Sample], warm_up: float) -> Verdict:
         problems.append(f"results per second fall from {before:.1f} to {after:.1f}")
     length = kept[-1].minute - kept[0].minute
     text = f"memory {slope:+.2f} MB/h (95 %: {low:+.2f} to {high:+.2f}) over {length:.0f} min after {warm_up:.0f} min, "
-    text += f"{kept[-1].rss_mb:.0f} MB, {kept[-1].threads} threads, {kept[-1].files} files: "
+    text += f"{kept[-1].least_mb:.0f} MB, {kept[-1].threads} threads, {kept[-1].files} files: "
     return Verdict(warm_up, slope, low, high, tuple(problems), text + ("; ".join(problems) or "steady"))
 
 
 def growth(samples: Sequence[Sample]) -> tuple[float, float, float]:
-    """MB/h by which memory grows, and the limits of its 95 % interval."""
-    parts = [part for part in np.array_split(np.arange(len(samples)), WINDOWS) if len(part)]
-    hours, memory = np.array([(s.minute / 60, s.rss_mb) for s in samples]).T
-    found = theilslopes([np.median(memory[part]) for part in parts], [np.median(hours[part]) for part in parts])
+    """MB/h by which the memory that is held on to grows, by Theil and Sen, and the limits of its 95 % interval."""
+    hours, memory = np.array([(each.minute / 60, each.least_mb) for each in samples]).T
+    count = max(FEWEST, int(60 * (hours[-1] - hours[0]) / WINDOW))
+    parts = [part for part in np.array_split(np.arange(len(samples)), count) if len(part)]
+    found = theilslopes([memory[part].min() for part in parts], [np.median(hours[part]) for part in parts])
     return float(found.slope), float(found.low_slope), float(found.high_slope)
 
 
@@ -121,7 +123,7 @@ def write_plot(samples: Sequence[Sample], verdict: Verdict, path: Path, title: s
     figure = Figure(figsize=(9, 9), layout="constrained")
     axes = figure.subplots(4, 1, sharex=True)
     lines: list[list[tuple[str, str, str]]] = [
-        [("rss_mb", "memory, MB", BLUE), ("anonymous_mb", "of it the process's own", GRAY)],
+        [("rss_mb", "memory, MB", GRAY), ("least_mb", "the least of it", BLUE)],
         [("threads", "threads", BLUE), ("files", "open files", ORANGE)],
         [("latency_p50_ms", "latency, median, ms", BLUE), ("latency_p95_ms", "95th percentile", GRAY)],
         [("results_hz", "results per second", BLUE), ("cpu_percent", "CPU, % of one core", ORANGE)],
@@ -130,7 +132,8 @@ def write_plot(samples: Sequence[Sample], verdict: Verdict, path: Path, title: s
         for name, label, colour in drawn:
             axis.plot(columns["minute"], columns[name], color=colour, label=label, linewidth=1)
         _dress(axis, verdict.warm_up)
-    _draw_slope(axes[0], columns["minute"], columns["rss_mb"], verdict)
+    axes[0].set_ylim(0.95 * columns["least_mb"].min(), 1.02 * columns["rss_mb"].max())
+    _draw_slope(axes[0], columns["minute"], columns["least_mb"], verdict)
     axes[-1].set_xlabel("minutes (grey: warm-up)", fontsize=9)
     figure.suptitle(f"{title}\n{verdict.text}", fontsize=8)
     try:

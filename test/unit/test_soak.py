@@ -15,11 +15,15 @@ def run(minutes=40, slope=0.0, seed=0, **changed):
     """A sample every six seconds: 20 MB of settling in the first ten minutes, noise, ``slope`` MB/h; ``changed`` are
     functions of the minute."""
     random, times = np.random.default_rng(seed), np.arange(0.1, minutes, 0.1)
-    steady = Sample(0.0, 0.0, 600.0, 26, 23, 35.0, 3.0, 200.0, 400.0)
-    memory = [1000 + 2 * min(each, 10) + slope * each / 60 + random.normal(0, 0.2) for each in times]
+    steady = Sample(0.0, 0.0, 0.0, 600.0, 26, 23, 35.0, 3.0, 200.0, 400.0)
+    memory = [1000 + 2 * min(each, 10) + slope * each / 60 + random.exponential(0.1) for each in times]
     return [
         dataclasses.replace(
-            steady, minute=float(minute), rss_mb=mb, **{name: of(minute) for name, of in changed.items()}
+            steady,
+            minute=float(minute),
+            rss_mb=mb + 20,
+            least_mb=mb,
+            **{name: of(minute) for name, of in changed.items()},
         )
         for minute, mb in zip(times, memory, strict=True)
     ]
@@ -27,14 +31,14 @@ def run(minutes=40, slope=0.0, seed=0, **changed):
 
 def test_a_node_that_stays_as_it_is_is_steady():
     verdict = judge(run(), warm_up=10)
-    assert verdict.steady and abs(verdict.slope) < 0.3 and verdict.low < 0 < verdict.high
+    assert verdict.steady and abs(verdict.slope) < 0.4 and verdict.low < 0 < verdict.high
     assert verdict.text.endswith("over 30 min after 10 min, 1020 MB, 26 threads, 23 files: steady")
 
 
 @pytest.mark.parametrize("slope", [1.5, 20.0, 500.0])
 def test_memory_that_grows_is_found(slope):
     verdict = judge(run(slope=slope), warm_up=10)
-    assert verdict.slope == pytest.approx(slope, abs=0.3) and verdict.low > 0
+    assert verdict.slope == pytest.approx(slope, rel=0.01, abs=0.4) and verdict.low > 0
     assert [each.startswith("memory grows by") for each in verdict.problems] == [True]
 
 
@@ -45,7 +49,7 @@ def test_half_the_limit_is_no_problem():
 def test_a_moment_of_much_memory_decides_nothing():
     samples = run()
     for index in range(200, 206):
-        samples[index] = dataclasses.replace(samples[index], rss_mb=3000.0)
+        samples[index] = dataclasses.replace(samples[index], rss_mb=3000.0, least_mb=2900.0)
     assert judge(samples, warm_up=10).steady
 
 
@@ -82,7 +86,7 @@ def test_numbers_and_picture_are_written(tmp_path):
     samples, path = run(minutes=15), tmp_path / "new" / "soak.csv"
     samples[3] = dataclasses.replace(samples[3], latency_p50_ms=float("nan"))
     steadiness.write_csv(samples, path, "2026-01-01, a machine")
-    assert path.read_text().startswith("# 2026-01-01, a machine\nminute,rss_mb,anonymous_mb,threads,files,")
+    assert path.read_text().startswith("# 2026-01-01, a machine\nminute,rss_mb,least_mb,anonymous_mb,threads,files,")
     back = steadiness.read_csv(path)
     assert len(back) == len(samples) and np.isnan(back[3].latency_p50_ms)
     assert back[9].rss_mb == pytest.approx(samples[9].rss_mb, rel=1e-4) and back[9].threads == 26
