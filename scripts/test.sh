@@ -20,6 +20,6 @@ fi
 "$VENV/bin/python" -m coverage erase
 step "tests" coverage run -m pytest -m "not slow and not gpu"
 "$VENV/bin/python" -m coverage combine --quiet
-"$VENV/bin/python" -m coverage json --quiet -o .coverage.json
+"$VENV/bin/python" -m coverage json --quiet -o coverage.json
 say "== coverage"
-"$VENV/bin/python" scripts/check_coverage.py .coverage.json
+"$VENV/bin/python" scripts/check_coverage.py coverage.json
