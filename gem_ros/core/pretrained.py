@@ -116,7 +116,9 @@ def _load_open_clip(
 ) -> tuple[Any, Callable[[list[str]], Tensor], dict[str, Any]]:
     if model.startswith(LOCAL_DIR):
         if sha256:
-            raise ModelError(f"weights_sha256: expected a weights file in pretrained, got {model}; name its file instead")
+            raise ModelError(
+                f"weights_sha256: expected a weights file in pretrained, got {model}; name its file instead"
+            )
         return _load_folder(Path(model.removeprefix(LOCAL_DIR)).expanduser())
     _check_architecture(model)
     if not pretrained:
