@@ -15,7 +15,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from robot import DOMAIN, PATIENCE, SLOP, STUB, Node, Robot
 from std_msgs.msg import String
 
-pytestmark = [pytest.mark.dds, pytest.mark.slow]
+pytestmark = pytest.mark.dds
 HOUR = 3_600_000_000_000  # ns
 
 
@@ -65,6 +65,7 @@ def problems(lines):
     return [line for line in lines if re.match(r"\s*problem ", line)]
 
 
+@pytest.mark.slow
 def test_a_node_that_is_well_is_well_under_the_names_its_topics_have(node, robot):
     code, lines = doctor(robot)
     assert (code, problems(lines)) == (0, []), lines
@@ -93,6 +94,7 @@ def test_each_problem_is_a_line_with_its_fix_and_the_code_is_1(node, robot):
     assert lines[-1] == f"{len(found)} problems"
 
 
+@pytest.mark.slow
 def test_an_inactive_node_is_a_problem_with_the_command_to_type(node, robot):
     assert robot.transition(Transition.TRANSITION_DEACTIVATE)
     try:
@@ -102,6 +104,7 @@ def test_an_inactive_node_is_a_problem_with_the_command_to_type(node, robot):
     assert code == 1 and "is inactive, not active; ros2 lifecycle set /grounding activate" in problems(lines)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

@@ -1,5 +1,6 @@
 """The SROS2 policy allows what the node does in the graph, and nothing else."""
 
+import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -45,6 +46,12 @@ def offered():
             try:
                 assert node.trigger_configure() == node.trigger_activate() == TransitionCallbackReturn.SUCCESS
                 own = "grounding", "/"
+                wanted = {each.topic_name for each in (*node.subscriptions, *node.publishers)}
+                deadline = time.monotonic() + 10  # s for the graph to know what was just made
+                by_node = node.get_publisher_names_and_types_by_node, node.get_subscriber_names_and_types_by_node
+                while not wanted <= {topic for asked in by_node for topic, _ in asked(*own)}:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.05)
                 for name, asked in (
                     ("publish", node.get_publisher_names_and_types_by_node),
                     ("subscribe", node.get_subscriber_names_and_types_by_node),
