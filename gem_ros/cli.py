@@ -40,7 +40,7 @@ DONE, BAD_INPUT, INTERRUPTED = 0, 2, 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. 0: done; 1: a threshold was missed; 2: bad input or environment, said in one line."""
-    args = build_parser().parse_args(argv)
+    args = _parse(argv)
     share_cores()
     try:
         status: int = args.run(args)
@@ -58,6 +58,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Words may stand behind options, too: argparse leaves them over where there may be none (``nargs="*"``)."""
+    parser = build_parser()
+    args, rest = parser.parse_known_args(argv)
+    words = getattr(args, args.words) if "words" in args else None
+    if rest and (words is None or any(each.startswith("-") for each in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if words is not None:
+        words.extend(rest)
+    return args
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CROP",
         help="find what this picture shows; repeatable",
     )
+    parser.set_defaults(words="queries")
     parser.add_argument("--depth", type=Path, help="depth of the same size: 16-bit PNG in mm, or .npy in m")
     parser.add_argument(
         "--intrinsics", nargs=4, type=float, metavar=("FX", "FY", "CX", "CY"), help="pinhole camera in px, for 3D"

@@ -154,6 +154,11 @@ def test_the_command_finds_what_a_picture_shows(scenes, tmp_path, capsys):
     assert cli.main(["ground", scene, "--like", thing, "--json"]) == 0
     (target, *_) = json.loads(capsys.readouterr().out)
     assert target["query"] == "@thing" and target["found"]
+    assert cli.main(["ground", scene, "--like", thing, "red ball", "--json"]) == 0  # words behind options, too
+    assert next(each["query"] for each in json.loads(capsys.readouterr().out)) == "red ball"
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["ground", scene, "red ball", "--unknown"])
+    assert "unrecognized arguments: --unknown" in capsys.readouterr().err
     assert cli.main(["ground", scene]) == 2
     assert "expected words, or a picture with --like; got none" in capsys.readouterr().err
     assert cli.main(["ground", scene, "--like", thing, "--like", thing]) == 2
