@@ -34,7 +34,7 @@ def around(rig, stamp, **pose):
 
 
 NO_POSE = "camera pose: expected poses before and after the image's stamp"
-NUMBERS = "pose: expected a finite position and a quaternion of length 1"
+NUMBERS = "pose: expected a position within"
 # id -> how the camera stands at a stamp, what is told
 POSES = {
     "pose-missing": (lambda rig, stamp: None, NO_POSE),
