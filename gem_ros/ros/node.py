@@ -181,6 +181,7 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
         if self._jumps:  # not where a parameter was refused
             self._jumps.unregister()
         super().destroy_node()
+        self._state_machine = None  # it holds the node: until it goes, others see this one, 20 s beyond its process
 
     def _stop(self) -> None:
         worker, self._worker = self._worker, None

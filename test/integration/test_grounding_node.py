@@ -332,3 +332,11 @@ def test_a_bad_parameter_at_the_start_is_one_line_and_status_2(tmp_path, argumen
         assert argument.partition(":")[0] in node.log and len(node.log.splitlines()) == 1
     finally:
         node.kill()
+
+
+def test_others_see_at_once_that_it_has_ended(tmp_path, robot):
+    node = Node(tmp_path / "log", DOMAIN, "-r", "__node:=short_lived")
+    assert robot.wait(lambda: "short_lived" in robot.node.get_node_names())
+    assert robot.wait(lambda: "ready on" in node.log)
+    assert node.end() == 0
+    assert robot.wait(lambda: "short_lived" not in robot.node.get_node_names(), 3.0)
