@@ -78,10 +78,16 @@ class Process(Node):
 
 
 def awake(robot):
-    """Wait until the node's services are there."""
+    """Wait until the node's services answer: it may be seen seconds before it sees who asks, and the answer is lost."""
     client = robot.node.create_client(GetState, "/grounding/get_state")
     assert robot.wait(client.service_is_ready, 180)
+    answers = []
+    for _ in range(30):
+        answers.append(client.call_async(GetState.Request()))
+        if robot.wait(lambda: any(each.done() for each in answers), 1.0):
+            break
     robot.node.destroy_client(client)
+    assert any(each.done() for each in answers)
 
 
 def busy():

@@ -169,7 +169,7 @@ TAGGED = ["model:=ViT-B-16", "pretrained:=laion2b_s34b_b88k"]
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": "/nonexistent"}
 DEAD_PROXY = {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9", "HF_HUB_CACHE": "/nonexistent"}
 CASES = {
-    "architecture": (["model:=ViT-B-17"], {}, "expected 'bundled' or an open_clip architecture"),
+    "architecture": (["model:=ViT-B-17"], {}, "open_clip architecture"),
     "tag": (["pretrained:=opanai"], {}, "a tag of ViT-B-16-quickgelu"),
     "offline": (TAGGED, OFFLINE, "there is no network"),
     "proxy": (TAGGED, DEAD_PROXY, "cannot download"),
