@@ -212,7 +212,8 @@ class Rig:
         self.enable(True)
         changed = parameters.changed(self.node._asked.config, self._fresh)
         if changed != self.node._asked.config:
-            assert all(each.successful for each in self.node.set_parameters(self._fresh))
+            result = self.node.set_parameters_atomically(self._fresh)  # one by one, max_depth may be below min_depth
+            assert result.successful, result.reason
 
     def close(self):
         self.node.destroy_node()
