@@ -19,6 +19,7 @@ from gem_ros.core.attention import Attend, fused
 from gem_ros.core.compiled import CompiledEncoder, compile_for
 from gem_ros.core.encoder import DenseEncoder, input_size
 from gem_ros.core.examples import Examples
+from gem_ros.core.images import Preprocess, check_image
 from gem_ros.core.pretrained import LoadedModel, load_model
 from gem_ros.core.runtime import (
     fit_to_cpu,
@@ -31,12 +32,11 @@ from gem_ros.core.runtime import (
 from gem_ros.core.templates import read_templates
 from gem_ros.core.text import TextEncoder
 from gem_ros.data import CameraIntrinsics, Grounding, PatchFeatures, Query, Reason, Target
-from gem_ros.errors import DecodeError, GemError, OutOfMemoryError, QueryError
-from gem_ros.geometry.camera import project, rays
+from gem_ros.errors import GemError, OutOfMemoryError, QueryError
 from gem_ros.geometry.refine import check as check_refinement
 from gem_ros.geometry.refine import refine, upsample
-from gem_ros.geometry.registration import Registered, register
-from gem_ros.geometry.target import Region, find_regions, measure
+from gem_ros.geometry.registration import locate, register
+from gem_ros.geometry.target import Region, find_regions
 from gem_ros.models import BUNDLED, ModelCard, calibrated, default_config
 from gem_ros.queries import EXAMPLE, example_name, parse_query
 
@@ -62,13 +62,10 @@ class Grounder:
             model.clip, model.tokenizer, config.templates, model.card.vocabulary, folder=config.text_cache
         )
         self.examples = Examples()
-        self._interpolation = model.interpolation
+        self._preprocess = Preprocess(model.mean, model.std, model.interpolation, self.device)
         self._encoder = encoder or _encoder(model.clip.visual, config)
         compiles = config.compile == "on" or (config.compile == "auto" and self.device.type == "cuda")
         self._encode = CompiledEncoder(self._encoder, compile_for(self.device)) if compiles else self._encoder
-        # (3, 1, 1) each, on the device: uint8 · scale + shift = (uint8 / 255 - mean) / std
-        mean, std = (torch.tensor(each, device=self.device)[:, None, None] for each in (model.mean, model.std))
-        self._scale, self._shift = 1 / (255 * std), -mean / std
         self._cannot_refine = _cannot_refine()  # why; empty: it can
         self._told: set[str] = set()  # problems that need saying only once
 
@@ -126,7 +123,7 @@ class Grounder:
     ) -> list[PatchFeatures]:
         """As :meth:`encode_image` for several, in their order: those of one input size share one forward."""
         for rgb in images:
-            _check_image(rgb)
+            check_image(rgb)
         longer, patch = self.image_size(config), self._encoder.patch_size
         alike: dict[tuple[int, int], list[int]] = {}
         for index, rgb in enumerate(images):
@@ -182,7 +179,7 @@ class Grounder:
                     fine = refine(fine, guide, patch, engine)
                 regions = find_regions(fine, evidence[index], config.region_threshold, config.max_targets, patch)
                 for score, region in self._scored(query.text, regions, best, threshold):
-                    known = _located(region, beside, config)
+                    known = locate(region, beside, config.min_depth, config.max_depth)
                     targets.append(Target(query.text, index, True, score, threshold, **known))
         problems = beside.problems
         if guide is None and any(target.found for target in targets):
@@ -196,7 +193,7 @@ class Grounder:
         that it will have again. Raises :class:`QueryError` for a bad name, :class:`DecodeError` for no picture.
         """
         name = example_name(name)
-        _check_image(rgb)
+        check_image(rgb)
         longer, least = self.image_size(), LEAST * max(self._encoder.patch_size)
         fed = min(max(round(max(rgb.shape[:2]) * longer / max(of)), least), longer)
         self.examples.add(name, self.encode_image(rgb, config=replace(self.config, {"image_size": fed})).tokens)
@@ -252,17 +249,6 @@ class Grounder:
         free_memory(self.device)
         what = f"{len(images)} x {size[1]}x{size[0]} px"
         raise OutOfMemoryError(f"memory: expected enough on {self.device} for {what}, got less; set image_size smaller")
-
-    def _preprocess(self, rgb: npt.NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
-        """(H, W, 3) uint8 -> (1, 3, h, w) resized and normalised as the model was trained, on the device."""
-        image = torch.from_numpy(np.require(rgb, requirements=["C", "W"]))
-        if self.device.type == "cuda":
-            image = image.pin_memory().to(self.device, non_blocking=True)
-        pixels = image.permute(2, 0, 1)[None].float()
-        if pixels.shape[-2:] != size:
-            pixels = F.interpolate(pixels, size=size, mode=self._interpolation, antialias=True, align_corners=False)
-            pixels = pixels.clamp_(0, 255)  # bicubic overshoots
-        return torch.addcmul(self._shift, pixels, self._scale)
 
     @torch.inference_mode()
     def _maps(
@@ -338,26 +324,6 @@ def _cannot_refine() -> str:
     return ""
 
 
-def _located(region: Region, beside: Registered, config: Config) -> dict[str, Any]:
-    """Where a region is, as the fields of a :class:`Target`: 2D always, 3D where depth and camera allow.
-
-    A peak lies beside a thin thing more often than the surface that was measured there, so where there is one
-    the pixel is that point's.
-    """
-    known: dict[str, Any] = {"pixel": region.pixel, "region": region.mask, "reason": beside.reason}
-    if beside.camera is None:
-        return known
-    if beside.reason is None and beside.depth is not None:
-        found = measure(region, beside.depth, beside.camera, config.min_depth, config.max_depth)
-        known |= {"point": found.point, "covariance": found.covariance, "box": found.box, "reason": found.reason}
-        if found.point is not None:
-            u, v = project(beside.camera, found.point[None])[0].tolist()
-            known["pixel"] = (u, v)
-    ray = rays(beside.camera, [known["pixel"]])[0]
-    known["ray"] = ray if np.isfinite(ray).all() else None  # a pixel that the lens model cannot undo
-    return known
-
-
 def _patch_px(features: PatchFeatures) -> float:
     """Size of a patch in pixels of the image, the mean of both sides where they differ."""
     rows, columns = features.tokens.shape[:2]
@@ -367,9 +333,3 @@ def _patch_px(features: PatchFeatures) -> float:
 def _listed(queries: str | Sequence[str | Query]) -> Sequence[str | Query]:
     """A single text counts as one query, not as its letters."""
     return [queries] if isinstance(queries, str) else queries
-
-
-def _check_image(rgb: Any) -> None:
-    if not isinstance(rgb, np.ndarray) or rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or not rgb.size:
-        got = f"{rgb.dtype} {rgb.shape}" if isinstance(rgb, np.ndarray) else type(rgb).__name__
-        raise DecodeError(f"image: expected a (height, width, 3) uint8 RGB array, got {got}; convert it first")

@@ -1,8 +1,9 @@
-"""Whether depth and camera belong to an image, and what is done where they nearly do."""
+"""Whether depth and camera belong to an image, what is done where they nearly do, and where things are by them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,7 +11,8 @@ import numpy.typing as npt
 
 from gem_ros.data import CameraIntrinsics, Reason
 from gem_ros.errors import GeometryError
-from gem_ros.geometry.camera import check
+from gem_ros.geometry.camera import check, project, rays
+from gem_ros.geometry.target import Region, measure
 
 Depth = npt.NDArray[np.float32]
 
@@ -100,3 +102,23 @@ def _check_unit(depth: Depth, problems: list[str]) -> None:
 
 def _of(size: tuple[int, ...]) -> str:
     return "x".join(map(str, size[::-1]))
+
+
+def locate(region: Region, beside: Registered, min_depth: float, max_depth: float) -> dict[str, Any]:
+    """Where a region is, as the fields of a :class:`~gem_ros.data.Target`: 2D always, 3D where depth and camera allow.
+
+    A peak lies beside a thin thing more often than the surface that was measured there, so where there is one
+    the pixel is that point's.
+    """
+    known: dict[str, Any] = {"pixel": region.pixel, "region": region.mask, "reason": beside.reason}
+    if beside.camera is None:
+        return known
+    if beside.reason is None and beside.depth is not None:
+        found = measure(region, beside.depth, beside.camera, min_depth, max_depth)
+        known |= {"point": found.point, "covariance": found.covariance, "box": found.box, "reason": found.reason}
+        if found.point is not None:
+            u, v = project(beside.camera, found.point[None])[0].tolist()
+            known["pixel"] = (u, v)
+    ray = rays(beside.camera, [known["pixel"]])[0]
+    known["ray"] = ray if np.isfinite(ray).all() else None  # a pixel that the lens model cannot undo
+    return known

@@ -39,7 +39,7 @@ def test_of_none_there_is_none_and_a_bad_one_is_refused(grounder):
 
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
 def test_pixels_are_resized_in_grey_levels_and_normalised(grounder, mode):
-    grounder._interpolation = mode
+    grounder._preprocess.interpolation = mode
     (rgb,) = images((60, 90))
     mean, std = torch.tensor([0.5, 0.4, 0.3]), torch.tensor([0.2, 0.25, 0.3])
     picture = torch.from_numpy(rgb).permute(2, 0, 1)[None] / 255

@@ -298,7 +298,7 @@ def test_each_map_is_upsampled_once_for_all_who_ask(sharp, features, monkeypatch
 
 def test_absent_queries_cost_nothing_at_the_images_size(sharp, features, monkeypatch):
     """Whatever their number: only the one that is found is looked for in the image, and one copy leaves the device."""
-    calls = dict.fromkeys(("upsample", "refine", "find_regions", "measure"), 0)
+    calls = dict.fromkeys(("upsample", "refine", "find_regions", "locate"), 0)
     for name in calls:
         real = getattr(gem_ros.pipeline, name)
 
