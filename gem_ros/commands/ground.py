@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gem_ros.config import METHODS
 from gem_ros.errors import DecodeError, QueryError
@@ -52,9 +52,12 @@ def run(args: argparse.Namespace) -> int:
     """Answer and print; :class:`GemError` says in a line what cannot be used. Found or not, the status is 0."""
     # What can be wrong is read before anything that takes time is loaded.
     config = _config(args)
+
+    from gem_ros.replay.labelled import read_picture
+
     examples = _examples(args.like)
     queries = _queries([*args.queries, *(f"@{name}" for name in examples)], config.max_queries)
-    rgb = _read_image(args.image)
+    rgb = read_picture(args.image)
     depth = _read_depth(args.depth) if args.depth else None
     camera = _camera(args.intrinsics, rgb.shape)
 
@@ -108,46 +111,23 @@ def _queries(texts: list[str], most: int) -> tuple[Query, ...]:
 def _examples(paths: list[Path]) -> dict[str, npt.NDArray[np.uint8]]:
     """Pictures of what to look for, by the names that they can be asked for."""
     from gem_ros.queries import example_name
+    from gem_ros.replay.labelled import read_picture
 
     found = {}
     for path in paths:
         name = example_name(path.stem)
         if name in found:
             raise QueryError(f"--like {path}: expected pictures of different names, got {name!r} twice; rename one")
-        found[name] = _read_image(path)
+        found[name] = read_picture(path)
     return found
-
-
-def _read(path: Path, flags: int) -> npt.NDArray[Any]:
-    """A picture as OpenCV reads it; cv2.imread itself would only warn, and not open every path."""
-    import cv2
-    import numpy as np
-
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DecodeError(f"{path}: expected a picture, got: {error.strerror}") from error
-    try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-    except cv2.error:  # sizes that OpenCV refuses
-        picture = None
-    if picture is None:
-        raise DecodeError(f"{path}: expected a picture such as JPEG or PNG, got something else or a damaged file")
-    return np.asarray(picture)
-
-
-def _read_image(path: Path) -> npt.NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB, turned as its camera was held."""
-    import cv2
-    import numpy as np
-
-    return np.asarray(cv2.cvtColor(_read(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _read_depth(path: Path) -> npt.NDArray[np.float32]:
     """(H, W) float32 m, NaN where invalid."""
     import cv2
     import numpy as np
+
+    from gem_ros.replay.labelled import decode_picture
 
     if path.suffix == ".npy":
         try:
@@ -159,7 +139,7 @@ def _read_depth(path: Path) -> npt.NDArray[np.float32]:
                 f"{path}: expected a (height, width) array of float metres, got {depth.dtype} {depth.shape}"
             )
         return np.asarray(np.where(np.isfinite(depth) & (depth > 0), depth, np.nan), np.float32)
-    depth = _read(path, cv2.IMREAD_UNCHANGED)
+    depth = decode_picture(path, cv2.IMREAD_UNCHANGED)
     if depth.dtype != np.uint16 or depth.ndim != 2:
         raise DecodeError(f"{path}: expected one 16-bit channel of millimetres, got {depth.dtype} {depth.shape}")
     return np.asarray(np.where(depth > 0, depth / 1000, np.nan), np.float32)

@@ -140,17 +140,22 @@ def _folder(path: Path, file: Path, absent: Sequence[str], most: int) -> Labelle
 
 def read_picture(path: Path) -> Picture:
     """A picture file -> (H, W, 3) uint8 RGB, turned as its camera was held; :class:`DecodeError` says why not."""
+    return np.asarray(cv2.cvtColor(decode_picture(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def decode_picture(path: Path, flags: int) -> npt.NDArray[Any]:
+    """A picture file as OpenCV decodes it; cv2.imread itself would only warn, and not open every path."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise DecodeError(f"{path}: expected a picture, got: {error.strerror}") from error
     try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     except cv2.error:  # sizes that OpenCV refuses
         picture = None
     if picture is None:
         raise DecodeError(f"{path}: expected a picture such as JPEG or PNG, got something else or a damaged file")
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+    return np.asarray(picture)
 
 
 def _frame(values: Any, where: str) -> tuple[str, frozenset[str]]:

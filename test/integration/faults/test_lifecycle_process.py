@@ -8,7 +8,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2 (pip install gem_ros[ros])")
 
 from lifecycle_msgs.msg import Transition
 from processes import Process, awake, busy, recovered, told
-from robot import DOMAIN, STUB, Robot
+from robot import STUB
 from std_msgs.msg import String
 
 pytestmark = [pytest.mark.dds, pytest.mark.slow]
@@ -18,13 +18,6 @@ CONFIGURE, CLEANUP = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_CLEA
 ACTIVATE, DEACTIVATE = Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_DEACTIVATE
 MANAGED = ("-p", "autostart:=false", "-p", "queries:=[red cube]")
 TINY = Path(__file__).with_name("tiny_grounding_node.py")
-
-
-@pytest.fixture(scope="module")
-def robot():
-    robot = Robot(DOMAIN)
-    yield robot
-    robot.close()
 
 
 def state_after(robot, transition):

@@ -6,18 +6,11 @@ pytest.importorskip("rclpy", reason="needs ROS 2 (pip install gem_ros[ros])")
 
 from processes import BUNDLED, FAULTY, Process, recovered, told
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from robot import DOMAIN, STUB, Robot
+from robot import STUB
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import String
 
 pytestmark = [pytest.mark.dds, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def robot():
-    robot = Robot(DOMAIN)
-    yield robot
-    robot.close()
 
 
 @pytest.fixture(scope="module")

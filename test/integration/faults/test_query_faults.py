@@ -11,7 +11,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2 (pip install gem_ros[ros])")
 
 from geometry_msgs.msg import PoseStamped
 from processes import LITTLE, WITHIN, Process, busy, cdr_string, recovered, told, truncated
-from robot import DOMAIN, SLOP, STUB, Robot, header, image_message, info_message
+from robot import SLOP, STUB, header, image_message, info_message
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import String
 
@@ -19,13 +19,6 @@ pytestmark = [pytest.mark.dds, pytest.mark.slow]
 MB = 1_000_000
 STORM, RATE = 5000, 1000  # queries, per s
 GROWTH = 8.0  # MiB of a storm that is not the first
-
-
-@pytest.fixture(scope="module")
-def robot():
-    robot = Robot(DOMAIN)
-    yield robot
-    robot.close()
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2 (pip install gem_ros[ros])")
 
 from processes import BUNDLED, FAULTY, Process, busy, recovered, segments
-from robot import DOMAIN, Robot
 
 from gem_ros.process import cpu_seconds
 
@@ -23,13 +22,6 @@ MOMENTS = ("imports", "configure", "idle", "inference")
 LIMIT = 2.0  # s from the signal to the end
 READY = 10.0  # s from the start to an answer, on two cores
 ASKED = ("-p", "queries:=[red ball]")
-
-
-@pytest.fixture(scope="module")
-def robot():
-    robot = Robot(DOMAIN)
-    yield robot
-    robot.close()
 
 
 def come_to(moment, node, robot, chance):
