@@ -143,6 +143,12 @@ class Config:
         "compile the model in the background, eager until then; auto: on a GPU only",
         choices=("auto", "off", "on"),
     )
+    images_at_once: int = parameter(
+        1,
+        "images looked at beside each other; on a CPU each has its share of the cores: more results, each later",
+        low=1,
+        high=8,
+    )
     image_size: int = parameter(
         0,
         "longer side fed to the ViT, aspect kept, rounded to patches; 0: the card's, else 448",

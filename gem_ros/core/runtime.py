@@ -26,6 +26,7 @@ CLEARLY = 0.9  # of the usual way's time: what less saves is noise
 REPETITIONS = 3
 OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory", re.IGNORECASE)
 BF16_UNITS = re.compile(r"\b(avx512_bf16|amx_bf16|bf16)\b")  # /proc/cpuinfo of x86, x86, Arm
+THREADS = torch.get_num_threads()  # the cores, or what the user set
 logger = logging.getLogger(__name__)
 
 
@@ -67,6 +68,14 @@ def select_precision(name: str, device: torch.device) -> torch.dtype:
 def precision_name(dtype: torch.dtype) -> str:
     """``torch.float32`` -> ``fp32``."""
     return next(name for name, each in DTYPES.items() if each == dtype)
+
+
+def share_threads(images: int) -> None:
+    """Let PyTorch use so many threads for each of ``images`` at once that all together have no more than it began with.
+
+    For the threads that are started afterwards, and this one.
+    """
+    torch.set_num_threads(max(1, THREADS // images))
 
 
 def has_bf16_units() -> bool:

@@ -231,7 +231,8 @@ def _convert(pixels: npt.NDArray[Any], code: int) -> Image:
 
 
 def _metres(millimetres: npt.NDArray[np.uint16]) -> Depth:
-    metres: Depth = millimetres.astype(np.float32) / np.float32(1000)
+    metres: Depth = millimetres.astype(np.float32)
+    metres /= np.float32(1000)
     metres[millimetres == 0] = np.nan
     return metres
 

@@ -92,8 +92,7 @@ class Answerer:
         if view is None or (asked.queries and view.features is None) or not self._camera.outputs.wanted():
             return  # without features: it comes again with them
         grounding = self._ground(view, asked)
-        for publish in self._camera.outputs.encode(view, grounding, asked, time.monotonic() - since):
-            publish()
+        self._camera.outputs.publish(view, grounding, asked, time.monotonic() - since)
         self._camera.observer.result(Answer(view, grounding, due=since, began=began, done=time.monotonic()))
 
     def _ground(self, view: View, asked: Asked) -> Grounding:

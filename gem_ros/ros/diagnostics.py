@@ -23,7 +23,7 @@ from gem_ros.ros.verdict import Around, Finding
 from gem_ros.ros.views import Asked
 
 PERIOD = 1.0  # s between statuses while nothing changes
-POLL = 0.1  # s between looks whether something has: at most ten statuses a second
+POLL = 0.2  # s between looks whether something has: at most five statuses a second
 GRAPH = 0.5  # s between looks at the other nodes: asking for them costs more than all the rest
 START = "start the camera, or remap image to its topic"
 ALSO = 5  # findings beside the first that a status lists

@@ -12,6 +12,7 @@ from itertools import islice
 
 import numpy as np
 
+from gem_ros.ros.partners import Partners
 from gem_ros.ros.views import Answer
 
 WINDOW = 5.0  # s that rates, latencies and reasons look back
@@ -112,7 +113,7 @@ class Health:
             self._rates = {name: Rate() for name in ("image", "result", "depth", "camera_info")}
             self._times: deque[tuple[float, float, float]] = deque(maxlen=KEPT)  # (when, latency, inference)
             self._answers: deque[tuple[float, dict[str, str]]] = deque(maxlen=KEPT)  # (when, query -> reason)
-            self._depth_valid: deque[float] = deque(maxlen=2)
+            self._partners: deque[Partners | None] = deque(maxlen=2)  # of the last images answered on
             self._problems: dict[str, Problem] = {}
             self._waiting: float | None = None
             self._failures, self._stamp_age = 0, NAN
@@ -133,8 +134,6 @@ class Health:
     def result(self, answer: Answer) -> None:
         """A result was published."""
         view, targets = answer.view, answer.grounding.targets
-        depth = None if view.partners is None else view.partners.depth
-        valid = NAN if depth is None else float(np.isfinite(depth[::4, ::4]).mean())
         first = {target.query: str(target.reason) for target in reversed(targets)}  # each query's best comes first
         with self._lock:
             self._rates["result"].add(answer.done)
@@ -145,7 +144,7 @@ class Health:
             if self._seen == (view.stamp, view.arrival):
                 return  # a new question on an old image says nothing about images
             self._seen = view.stamp, view.arrival
-            self._depth_valid.append(valid)
+            self._partners.append(view.partners)
             self._stamp_age = (self._ros_clock() - view.stamp) / 1e9
             for problem in self._problems.values():
                 problem.good += problem.at <= answer.began
@@ -191,7 +190,7 @@ class Health:
             self._problems = {what: each for what, each in self._problems.items() if not _over(each, now)}
             newest_first = list(self._problems.items())[::-1]
             latency, inference = self._percentiles(now)
-            known = [each for each in self._depth_valid if not math.isnan(each)]
+            depths = [each.depth[::4, ::4] for each in self._partners if each is not None and each.depth is not None]
             return Report(
                 up=now - self._opened,
                 silence={name: rate.age(now) for name, rate in self._rates.items()},
@@ -201,7 +200,7 @@ class Health:
                 latency=latency,
                 inference=inference,
                 stamp_age=self._stamp_age,
-                depth_valid=max(known, default=NAN),
+                depth_valid=max((float(np.isfinite(each).mean()) for each in depths), default=NAN),
                 problems=dict(sorted(newest_first, key=lambda each: each[1].good)),
                 problem_count=self._problem_count,
                 reasons=self._reasons.copy(),

@@ -1,7 +1,8 @@
-"""The first thread's work: images in, views with features out; images that wait together in one pass."""
+"""The first threads' work: images in, views with features out; images that wait together in one pass."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,12 +23,16 @@ if TYPE_CHECKING:
 
 @dataclass
 class Eye:
-    """A camera's newest image: a message while nobody listens, else what was seen in it. ``arrival`` monotonic s."""
+    """A camera's newest image: a message while nobody listens, else what was seen in it. ``arrival`` monotonic s.
+
+    ``unasked``: it was handed over without features, for want of a question.
+    """
 
     camera: Camera
     message: Any = None
     arrival: float = 0.0
     view: View | None = None
+    unasked: bool = False
 
 
 Seen = tuple[Eye, View, float]  # whose, what, and since when an answer is due (monotonic s)
@@ -39,7 +44,7 @@ class Looker:
     def __init__(self, grounder: Grounder, cameras: Iterable[Camera]) -> None:
         self._grounder = grounder
         self._eyes = {camera.name: Eye(camera) for camera in cameras}
-        self._degradation = Degradation()
+        self._degradation, self._degrading = Degradation(), threading.Lock()
 
     def degraded(self, config: Config) -> str:
         """What has been given up for want of memory; empty: nothing. (Read by other threads.)"""
@@ -51,7 +56,10 @@ class Looker:
         self._grounder.add_example(name, rgb, **({"of": sizes[0][:2]} if sizes else {}))
 
     def look(self, works: Sequence[Work[Any]], asked: Asked) -> Iterator[Seen]:
-        """Views to answer on, of all the cameras in ``works``; what fails is that camera's problem alone."""
+        """Views to answer on, of all the cameras in ``works``; what fails is that camera's problem alone.
+
+        The images are taken in at once, by one thread at a time; any may look for their features, later.
+        """
         seen: list[Seen] = []
         for work in works:
             eye = self._eyes[work.camera]
@@ -60,12 +68,15 @@ class Looker:
                     seen.append((eye, view, work.since))
             except GemError as error:
                 eye.camera.observer.problem(str(error), lost=True)
-        if not asked.queries:
-            yield from seen
-        while asked.queries and seen:
+        for eye, _, _ in seen:
+            eye.unasked = not asked.queries
+        return self._with_features(seen, asked.config) if asked.queries else iter(seen)
+
+    def _with_features(self, seen: Sequence[Seen], config: Config) -> Iterator[Seen]:
+        while seen:
             most = self._degradation.batch
             now, seen = seen[:most], seen[most:]
-            if self._encode(now, asked.config):
+            if self._encode(now, config):
                 yield from now
 
     def _encode(self, seen: Sequence[Seen], config: Config) -> bool:
@@ -77,13 +88,17 @@ class Looker:
         try:
             features = self._grounder.encode_images([view.rgb for _, view, _ in seen], config=config)
         except OutOfMemoryError:
-            self._tell(seen, self._degradation.step_down(len(seen), wanted), lost=True)
+            with self._degrading:
+                line = self._degradation.step_down(len(seen), wanted)
+            self._tell(seen, line, lost=True)
             return False
         took = time.monotonic() - start
         for (_, view, _), each in zip(seen, features, strict=True):
             view.features, view.inference = each, took
-        if line := self._degradation.good(wanted, len(seen)):
-            self._tell(seen, line)
+        with self._degrading:
+            better = self._degradation.good(wanted, len(seen))
+        if better:
+            self._tell(seen, better)
         return True
 
     def _tell(self, seen: Sequence[Seen], line: str, lost: bool = False) -> None:
@@ -94,7 +109,7 @@ class Looker:
 def _view(eye: Eye, work: Work[Any], asked: Asked) -> View | None:
     """What is to be looked at now, if anything."""
     if work.item is not None:
-        eye.message, eye.arrival, eye.view = work.item, work.since, None
+        eye.message, eye.arrival, eye.view, eye.unasked = work.item, work.since, None, False
     elif work.since - eye.arrival > asked.config.max_age:
         return None
     if not eye.camera.outputs.wanted():
@@ -103,5 +118,4 @@ def _view(eye: Eye, work: Work[Any], asked: Asked) -> View | None:
         message, eye.message = eye.message, None
         eye.view = eye.camera.inputs.read(message, eye.arrival)
         return eye.view
-    # a question that came when it had been handed over without features, for want of one
-    return eye.view if eye.view and eye.view.features is None and asked.queries else None
+    return eye.view if eye.unasked and asked.queries else None

@@ -45,8 +45,10 @@ WARM_UP = (480, 640)  # (H, W) of most cameras' images
 
 def load_grounder(config: Config) -> Grounder:
     """The model that ``config`` names, warmed up. Imports torch: seconds, so never before the node is visible."""
+    from gem_ros.core.runtime import share_threads
     from gem_ros.pipeline import Grounder
 
+    share_threads(config.images_at_once)
     grounder = Grounder.load(config=config)
     grounder.warm_up(WARM_UP)
     return grounder

@@ -1,4 +1,4 @@
-"""What goes out: each message is made only if somebody subscribes to it."""
+"""What goes out: each message is made only if somebody subscribes to it, and those for planners before pictures."""
 
 from __future__ import annotations
 
@@ -20,11 +20,7 @@ from gem_ros.ros.goals import Goals, listeners
 from gem_ros.ros.qos import LATCHED, NO_PUBLISHER_EVENTS, OUTPUT
 from gem_ros.ros.views import Asked, View
 
-TOPICS = {
-    "heatmap": "sensor_msgs/msg/Image",
-    "segmentation": "sensor_msgs/msg/Image",
-    "overlay": "sensor_msgs/msg/Image",
-    "overlay/compressed": "sensor_msgs/msg/CompressedImage",
+TOPICS = {  # in the order in which they are sent
     "target": "geometry_msgs/msg/PointStamped",
     "targets": "sensor_msgs/msg/PointCloud2",
     "rays": "sensor_msgs/msg/PointCloud2",
@@ -33,6 +29,10 @@ TOPICS = {
     "goal": "geometry_msgs/msg/PoseStamped",
     "detections": "vision_msgs/msg/Detection2DArray",
     "detections_3d": "vision_msgs/msg/Detection3DArray",
+    "heatmap": "sensor_msgs/msg/Image",
+    "segmentation": "sensor_msgs/msg/Image",
+    "overlay": "sensor_msgs/msg/Image",
+    "overlay/compressed": "sensor_msgs/msg/CompressedImage",
 }
 EXTRA = "vision_msgs"  # part of a full ROS 2, not of the wheels
 
@@ -76,7 +76,7 @@ class Announcement:
 
 
 class Outputs:
-    """A camera's publishers, silent while the node is inactive; :meth:`encode` and the rest run in the worker.
+    """A camera's publishers, silent while the node is inactive; :meth:`publish` runs in the worker.
 
     ``complain`` gets a line about what is subscribed to and cannot be made; ``prefix`` comes before the topics'
     names, like ``front/``.
@@ -93,8 +93,8 @@ class Outputs:
         """Whether anybody subscribes to anything."""
         return any(each.get_subscription_count() for each in self.publishers.values())
 
-    def encode(self, view: View, grounding: Grounding, asked: Asked, latency: float) -> list[Callable[[], None]]:
-        """What is to be published, ready but not sent; ``latency`` in s goes into ``~/result``."""
+    def publish(self, view: View, grounding: Grounding, asked: Asked, latency: float) -> None:
+        """Make and send each message that somebody waits for; ``latency`` in s goes into ``~/result``."""
         encode, config = self._encoder, asked.config
         image = encode.header(view.stamp, view.frame_id)
         placed = encode.header(view.stamp, config.target_frame or view.frame_id)
@@ -120,11 +120,9 @@ class Outputs:
             "detections": lambda: encode.detections(image, grounding),
             "detections_3d": lambda: encode.detections_3d(placed, grounding),
         }
-        ready: list[Callable[[], None]] = []
         for name, publisher in self.publishers.items():
             if publisher.get_subscription_count() and (message := makers[name]()) is not None:
-                ready.append(partial(publisher.publish, message))
-        return ready
+                publisher.publish(message)
 
     def _goal(self, header: Any, view: View, grounding: Grounding, asked: Asked) -> Any | None:
         """The next goal, if there is one to send."""

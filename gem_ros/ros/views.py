@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -80,8 +79,8 @@ class Outputs(Protocol):
     def wanted(self) -> bool:
         """Whether anybody subscribes to anything."""
 
-    def encode(self, view: View, grounding: Grounding, asked: Asked, latency: float) -> list[Callable[[], None]]:
-        """What is to be published, ready but not sent."""
+    def publish(self, view: View, grounding: Grounding, asked: Asked, latency: float) -> None:
+        """Send what there is to say of a view to those who wait for it."""
 
 
 class Observer(Protocol):

@@ -1,5 +1,5 @@
-"""Two threads that think: while one looks at an image, the other answers on the last; never an old label on a new
-question.
+"""Threads that think: while one looks at an image, or a few do, another answers on the last; never an old label on a
+new question.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from gem_ros.errors import GemError
 from gem_ros.ros.answering import Answerer, Speech
-from gem_ros.ros.looking import Looker
-from gem_ros.ros.mailbox import Mailbox, Pace
+from gem_ros.ros.looking import Looker, Seen
+from gem_ros.ros.mailbox import Mailbox, Pace, Work
 from gem_ros.ros.views import Asked, Camera, Observer, View
 
 if TYPE_CHECKING:
@@ -26,14 +26,16 @@ if TYPE_CHECKING:
 
 
 LESSONS = 4  # examples that may wait; a newer one pushes out the oldest
+Turn = tuple[threading.Event, threading.Event]  # set when what was taken before has been handed over; when this has
 Lesson = tuple[str, npt.NDArray[np.uint8], Callable[[], None]]  # an example, and whom to tell when it is known
 
 
 class Worker:
     """Runs ``grounder`` on what :meth:`put` brings, for what :meth:`ask` asked last; made anew per activation.
 
-    ``announce`` tells what is looked for. The first thread runs the vision tower only, so that a GPU never waits for
-    Python; it hands over and waits when the second is slower, so that every image it looked at is answered.
+    ``announce`` tells what is looked for. The first threads, ``images_at_once`` of them, run the vision tower only, so
+    that a GPU never waits for Python; they hand over in the order in which they took, and wait when the last thread
+    is slower, so that every image they looked at is answered.
     """
 
     def __init__(
@@ -48,11 +50,13 @@ class Worker:
         self._lessons: deque[Lesson] = deque(maxlen=LESSONS)
         self._images: Mailbox[Any] = Mailbox(self._cameras)
         self._views: Mailbox[View] = Mailbox(self._cameras)
-        self._threads = [
-            threading.Thread(target=self._look, name="looking"),
-            threading.Thread(target=self._answer, name="answering"),
+        self._taking, self._last_turn = threading.Lock(), threading.Event()
+        self._last_turn.set()
+        self._looking = [
+            threading.Thread(target=self._look, name="looking") for _ in range(asked.config.images_at_once)
         ]
-        for thread in self._threads:
+        self._answering = threading.Thread(target=self._answer, name="answering")
+        for thread in (*self._looking, self._answering):
             thread.start()
 
     @property
@@ -92,20 +96,40 @@ class Worker:
 
     def stop(self) -> None:
         """Finish the images at hand and end the threads."""
-        for mailbox, thread in zip((self._images, self._views), self._threads, strict=True):
+        for mailbox, threads in ((self._images, self._looking), (self._views, [self._answering])):
             mailbox.close()
-            thread.join()
+            for thread in threads:
+                thread.join()
 
     def _look(self) -> None:
-        while (works := self._images.take()) is not None:
+        while (taken := self._take()) is not None:
+            works, seen, (before, done) = taken
+            with self._telling(works):
+                for eye, view, since in seen:
+                    before.wait()
+                    self._views.hand(eye.camera.name, view, since)
+            before.wait()
+            done.set()
+
+    def _take(self) -> tuple[list[Work[Any]], Iterator[Seen], Turn] | None:
+        """What is to be looked at next, and whose turn it is to be handed over; None: nothing any more."""
+        with self._taking:
+            works = self._images.take()
+            if works is None:
+                return None
             while self._lessons:
                 with _told(camera.observer for camera in self._cameras.values()):
                     name, rgb, learnt = self._lessons.popleft()
                     self._looker.learn(name, rgb)
                     learnt()
-            with _told([self._cameras[work.camera].observer for work in works]):
-                for eye, view, since in self._looker.look(works, self._speech.newest):
-                    self._views.hand(eye.camera.name, view, since)
+            seen: Iterator[Seen] = iter(())
+            with self._telling(works):
+                seen = self._looker.look(works, self._speech.newest)
+            before, self._last_turn = self._last_turn, threading.Event()
+            return works, seen, (before, self._last_turn)
+
+    def _telling(self, works: Iterable[Work[Any]]) -> AbstractContextManager[None]:
+        return _told([self._cameras[work.camera].observer for work in works])
 
     def _answer(self) -> None:
         while (works := self._views.take()) is not None:

@@ -79,20 +79,21 @@ def test_a_camera_that_stops_is_stale_within_a_second_and_well_when_it_comes_bac
 def test_pictures_that_cannot_be_read_are_told_at_once_then_an_error_and_over_when_they_are_gone(node, robot):
     began = time.monotonic()
     assert show(robot, 5, lambda: told(robot, ERROR, "holographic"), encoding="holographic"), robot.told[-1:]
-    assert told(robot, WARN, "holographic") - began < PROMPT + BUSY
+    first = told(robot, WARN, "holographic") or told(robot, ERROR, "holographic")  # three may have failed by then
+    assert first - began < PROMPT + BUSY
     assert "no results, the last" in robot.told[-1][1].message
     robot.told.clear()
     began = time.monotonic()
     assert show(robot, 5, lambda: told(robot, OK)) and told(robot, OK) - began < PROMPT + BUSY
 
 
-def test_changes_are_told_at_once_but_never_more_than_ten_times_a_second(node, robot):
+def test_changes_are_told_at_once_but_never_more_than_five_times_a_second(node, robot):
     for _ in range(10):
         robot.see(encoding="holographic")
         robot.wait(lambda: False, 0.02)
         show(robot, 0.15)
     times = [when for when, _ in robot.told]
-    assert len(times) > 1 and max(sum(0 <= other - when < 1.0 for other in times) for when in times) <= 11
+    assert len(times) > 1 and max(sum(0 <= other - when < 1.0 for other in times) for when in times) <= 6
 
 
 def test_numbers_come_once_a_second_while_all_is_well(node, robot):

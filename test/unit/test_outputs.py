@@ -57,8 +57,7 @@ def grounding(upsampled, point=(2.0, 0.0, 1.0)):
 
 
 def published(outputs, seen, asked=ASKED):
-    for publish in outputs.encode(View(RGB, 5, "camera", 0.0, pose=AHEAD), seen, asked, 0.01):
-        publish()
+    outputs.publish(View(RGB, 5, "camera", 0.0, pose=AHEAD), seen, asked, 0.01)
 
 
 def test_nobody_listens_nothing_is_made(topics):

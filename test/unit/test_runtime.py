@@ -1,6 +1,7 @@
 """How a CPU's way is chosen: by measurement, never bf16 without units for it, never at the features' cost."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -107,3 +108,14 @@ def test_want_of_memory_is_told_from_other_errors():
     assert is_out_of_memory(raised.value)
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"))
     assert not is_out_of_memory(RuntimeError("shapes do not fit"))
+
+
+def test_images_at_once_share_the_cores():
+    try:
+        for images, threads in ((1, runtime.THREADS), (2, max(1, runtime.THREADS // 2)), (1000, 1)):
+            runtime.share_threads(images)
+            assert torch.get_num_threads() == threads
+            with ThreadPoolExecutor(1) as pool:
+                assert pool.submit(torch.get_num_threads).result() == threads
+    finally:
+        runtime.share_threads(1)

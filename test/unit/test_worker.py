@@ -81,10 +81,10 @@ class Ears:
     def announce(self, asked):
         self._say(("asked", asked.epoch))
 
-    def encode(self, view, grounding, asked, latency):
+    def publish(self, view, grounding, asked, latency):
         texts = [query.text for query in grounding.queries]
         self.groundings.append(grounding)
-        return [lambda: self._say((view.stamp, asked.epoch, texts))]
+        self._say((view.stamp, asked.epoch, texts))
 
     def image(self, now):
         pass
@@ -163,33 +163,33 @@ def test_a_question_that_comes_during_inference_is_the_one_answered(room):
 
 
 def test_a_result_for_older_queries_is_never_published_after_the_new_ones_are_told(room):
-    encode = room.ears.encode
+    publish = room.ears.publish
 
     def ask_meanwhile(view, grounding, state, latency):
         if state.epoch == 1:
             room.worker.ask(asked(2, "door"))
-        return encode(view, grounding, state, latency)
+        return publish(view, grounding, state, latency)
 
-    room.ears.encode = ask_meanwhile
+    room.ears.publish = ask_meanwhile
     room.worker.put("", message(7))
     room.ears.wait((7, 2, ["door"]))
     assert room.ears.said == [("asked", 1), (7, 1, ["ball"]), ("asked", 2), (7, 2, ["door"])]
 
 
 def test_questions_that_come_faster_than_answers_are_made_leave_none_unmade(room):
-    encode, epoch = room.ears.encode, 1
+    publish, epoch = room.ears.publish, 1
 
     def ask_meanwhile(*what):
         nonlocal epoch
         for _ in range(3):
             epoch += 1
             room.worker.ask(asked(epoch, "ball"))
-        return encode(*what)
+        return publish(*what)
 
-    room.ears.encode = ask_meanwhile
+    room.ears.publish = ask_meanwhile
     room.worker.put("", message(7))
     room.ears.wait(("asked", 31))
-    room.ears.encode = encode
+    room.ears.publish = publish
     room.ears.wait((7, 31, ["ball"]))
     told = [each for each in room.ears.said if each[1] <= 31]
     # of three that come during an answer the last is told, and answered before the next
@@ -262,13 +262,13 @@ def test_a_question_that_comes_during_inference_is_answered_at_once_on_the_image
 
 
 def test_every_image_that_was_looked_at_is_answered_although_answering_is_slower(room):
-    encode, answering = room.ears.encode, threading.Event()
+    publish, answering = room.ears.publish, threading.Event()
 
     def slowly(*what):
         assert answering.wait(5)
-        return encode(*what)
+        return publish(*what)
 
-    room.ears.encode = slowly
+    room.ears.publish = slowly
     for stamp in (7, 8, 9):
         room.grounder.entered.clear()
         room.worker.put("", message(stamp))
@@ -276,6 +276,83 @@ def test_every_image_that_was_looked_at_is_answered_although_answering_is_slower
     answering.set()
     for stamp in (7, 8, 9):
         room.ears.wait((stamp, 1, ["ball"]))
+
+
+@pytest.fixture
+def pair():
+    """One camera, two images at once, each of which is looked at for as long as its own gate is closed."""
+    ears, eyes = Ears(), Eyes()
+    gates = {stamp: threading.Event() for stamp in (7, 8, 9)}
+    entered = {stamp: threading.Event() for stamp in gates}
+    eyes.read = lambda message, arrival: View(
+        np.full((8, 8, 3), message.header.stamp.nanosec, np.uint8), message.header.stamp.nanosec, "camera", arrival
+    )
+    grounder = Grounder()
+
+    def encode_images(images, *, config):
+        stamp = int(images[0][0, 0, 0])
+        entered[stamp].set()
+        assert gates[stamp].wait(5)
+        grounder.batches.append(stamp)
+        if stamp == 9:
+            raise ValueError("broken")
+        return ["features"]
+
+    grounder.encode_images = encode_images
+    worker = Worker(
+        grounder, asked(1, "ball", images_at_once=2), [Camera("", eyes, ears, ears, Tracker())], ears.announce
+    )
+    yield SimpleNamespace(worker=worker, ears=ears, grounder=grounder, gates=gates, entered=entered)
+    for gate in gates.values():
+        gate.set()
+    worker.stop()
+
+
+def show(pair, *stamps):
+    for stamp in stamps:
+        pair.worker.put("", message(stamp))
+        assert pair.entered[stamp].wait(5)
+
+
+def test_two_images_at_once_are_answered_in_their_order_whichever_is_done_first(pair):
+    show(pair, 7, 8)
+    pair.gates[8].set()
+    while pair.grounder.batches != [8]:
+        time.sleep(0.01)
+    assert pair.ears.said == [("asked", 1)]
+    pair.gates[7].set()
+    pair.ears.wait((8, 1, ["ball"]))
+    assert pair.ears.said == [("asked", 1), (7, 1, ["ball"]), (8, 1, ["ball"])]
+
+
+def test_of_two_images_at_once_one_that_fails_does_not_hold_up_the_next(pair):
+    show(pair, 9, 8)
+    pair.gates[8].set()
+    pair.gates[9].set()
+    pair.ears.wait((8, 1, ["ball"]))
+    assert pair.ears.said == [("asked", 1), (8, 1, ["ball"])]
+    assert any("ValueError: broken" in line for line in pair.ears.problems)
+
+
+def test_a_question_does_not_have_an_image_looked_at_twice_at_once(pair):
+    show(pair, 7)
+    pair.worker.ask(asked(2, "door", images_at_once=2))
+    time.sleep(0.1)  # for the other thread to look, if it would
+    pair.gates[7].set()
+    pair.ears.wait((7, 2, ["door"]))
+    assert pair.grounder.batches == [7]
+
+
+def test_stopped_it_ends_when_both_images_are_looked_at(pair):
+    show(pair, 7, 8)
+    stopping = threading.Thread(target=pair.worker.stop)
+    stopping.start()
+    pair.gates[8].set()
+    stopping.join(0.1)
+    assert stopping.is_alive()
+    pair.gates[7].set()
+    stopping.join(5)
+    assert not stopping.is_alive() and pair.grounder.batches == [8, 7]
 
 
 @pytest.fixture
