@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gem_ros.config import Config, replace
-from gem_ros.core import similarity
 from gem_ros.core.attention import Attend, fused
 from gem_ros.core.compiled import CompiledEncoder, compile_for
 from gem_ros.core.encoder import DenseEncoder, input_size
@@ -29,6 +28,8 @@ from gem_ros.core.runtime import (
     select_device,
     select_precision,
 )
+from gem_ros.core.scores import Scores
+from gem_ros.core.similarity import CANONICAL
 from gem_ros.core.templates import read_templates
 from gem_ros.core.text import TextEncoder
 from gem_ros.data import CameraIntrinsics, Grounding, PatchFeatures, Query, Reason, Target
@@ -36,11 +37,10 @@ from gem_ros.errors import GemError, OutOfMemoryError, QueryError
 from gem_ros.geometry.refine import check as check_refinement
 from gem_ros.geometry.refine import refine, upsample
 from gem_ros.geometry.registration import locate, register
-from gem_ros.geometry.target import Region, find_regions
+from gem_ros.geometry.target import find_regions
 from gem_ros.models import BUNDLED, ModelCard, calibrated, default_config
-from gem_ros.queries import EXAMPLE, example_name, parse_query
+from gem_ros.queries import example_name, parse_query
 
-FloatMaps = npt.NDArray[np.float32]
 COMMON = (480, 640)  # (H, W) of most cameras' images
 LEAST = 4  # patches along an example's longer side
 IMAGE_SIZE = 448  # px, where neither the parameter nor the card says anything
@@ -62,6 +62,7 @@ class Grounder:
             model.clip, model.tokenizer, config.templates, model.card.vocabulary, folder=config.text_cache
         )
         self.examples = Examples()
+        self._scores = Scores(self.text, self.examples, self.card)
         self._preprocess = Preprocess(model.mean, model.std, model.interpolation, self.device)
         self._encoder = encoder or _encoder(model.clip.visual, config)
         compiles = config.compile == "on" or (config.compile == "auto" and self.device.type == "cuda")
@@ -159,7 +160,7 @@ class Grounder:
         """
         config = config or self.config
         asked = tuple(each if isinstance(each, Query) else parse_query(each) for each in _listed(queries))
-        evidence, relevancy, scores = self._maps(features, asked, config)
+        evidence, relevancy, scores = self._scores.of(features, asked, config)
         size, patch = features.image_size, _patch_px(features)
         beside = register(size, depth, camera, missing)
         guides = {"image": image, "pamr": image, "depth": beside.depth}
@@ -178,9 +179,11 @@ class Grounder:
                 if guide is not None:
                     fine = refine(fine, guide, patch, engine)
                 regions = find_regions(fine, evidence[index], config.region_threshold, config.max_targets, patch)
-                for score, region in self._scored(query.text, regions, best, threshold):
-                    known = locate(region, beside, config.min_depth, config.max_depth)
-                    targets.append(Target(query.text, index, True, score, threshold, **known))
+                for region in regions:  # all but the first must reach the threshold themselves
+                    score = best if region is regions[0] else self._scores.at(query.text, region.strength)
+                    if score >= threshold:
+                        known = locate(region, beside, config.min_depth, config.max_depth)
+                        targets.append(Target(query.text, index, True, score, threshold, **known))
         problems = beside.problems
         if guide is None and any(target.found for target in targets):
             problems += self._coarse(config.refinement)
@@ -210,17 +213,15 @@ class Grounder:
 
     def knows(self, text: str) -> bool:
         """Whether a query can be looked for: of several names one is enough."""
-        return self.examples.find(text) is not None if text.startswith(EXAMPLE) else self.text.knows(text)
+        return self._scores.knows(text)
 
     def unknown(self, text: str) -> tuple[str, ...]:
         """What of a query the model does not know: words, or an example that was not given; empty: all is known."""
-        if text.startswith(EXAMPLE):
-            return () if self.examples.find(text) is not None else (text,)
-        return self.text.unknown_words(text)
+        return self._scores.unknown(text)
 
     def warm_up(self, size: tuple[int, int]) -> None:
         """Run once on a black image of ``size`` (H, W), so that the first real one does not wait."""
-        self.ground(self.encode_image(np.zeros((*size, 3), np.uint8)), [similarity.CANONICAL[0]])
+        self.ground(self.encode_image(np.zeros((*size, 3), np.uint8)), [CANONICAL[0]])
         self._told.clear()  # nobody heard it
 
     def _coarse(self, refinement: str) -> tuple[str, ...]:
@@ -249,54 +250,6 @@ class Grounder:
         free_memory(self.device)
         what = f"{len(images)} x {size[1]}x{size[0]} px"
         raise OutOfMemoryError(f"memory: expected enough on {self.device} for {what}, got less; set image_size smaller")
-
-    @torch.inference_mode()
-    def _maps(
-        self, features: PatchFeatures, asked: Sequence[Query], config: Config
-    ) -> tuple[FloatMaps, FloatMaps, list[float]]:
-        """Evidence (Q, h, w), relevancy (Q, h, w), scores (Q,): one matrix product for all texts, one copy from
-        the device."""
-        queries = [query.text for query in asked]
-        worded = [text for text in queries if not text.startswith(EXAMPLE)]
-        examples = {at: each for at, text in enumerate(queries) if (each := self.examples.find(text)) is not None}
-        # a phrase that the model does not know says nothing
-        canonical, others = (
-            [text for text in texts if self.text.knows(text)]
-            for texts in (similarity.CANONICAL, (*config.negatives, *(worded if config.exclusive else ())))
-        )
-        text = self.text.embed(
-            [*(text if text in worded else similarity.CANONICAL[0] for text in queries), *canonical, *others]
-        )
-        if examples:
-            text = text.clone()  # the other one is kept
-            text[list(examples)] = torch.stack(list(examples.values()))
-        cosines = similarity.maps_of(features, text)
-        own, phrases, rest = torch.split(cosines, [len(queries), len(canonical), len(others)])
-        rivals = similarity.rivals(rest, others, queries) if others else None
-        logits = similarity.relevancy_logits(own, phrases, self.card.relevancy, rivals)
-        evidence = similarity.evidence_maps(own, logits, self.card.presence, rivals)
-        if examples:  # what was shown does not compete with words
-            shown = list(examples)
-            logits, evidence = logits.clone(), evidence.clone()  # they may be the same, or the cosines
-            logits[shown] = similarity.relevancy_logits(own[shown], phrases, self.card.example_relevancy)
-            evidence[shown] = similarity.evidence_maps(own[shown], logits[shown], self.card.example_presence)
-        evidence, relevancy = torch.stack([evidence, torch.sigmoid(logits)]).cpu()
-        best = evidence.amax(dim=(-2, -1))
-        scores = similarity.presence_scores(best, self.card.presence)
-        for at in examples:
-            scores[at] = similarity.presence_scores(best[at], self.card.example_presence)
-        return evidence.numpy(), relevancy.numpy(), scores.tolist()
-
-    def _scored(
-        self, query: str, regions: list[Region], best: float, threshold: float
-    ) -> Iterator[tuple[float, Region]]:
-        """Each region with the score of its own peak; all but the first must reach the threshold themselves."""
-        presence = self.card.example_presence if query.startswith(EXAMPLE) else self.card.presence
-        yield best, regions[0]
-        for region in regions[1:]:
-            score = float(similarity.presence_scores(torch.tensor(region.strength), presence))
-            if score >= threshold:
-                yield score, region
 
 
 def _longer_side(config: Config, card: ModelCard) -> int:

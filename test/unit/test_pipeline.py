@@ -41,14 +41,14 @@ def features(grounder):
 
 
 @pytest.fixture
-def sharp(grounder):
+def sharp(loaded):
     """A card on which the random model's small differences decide: relevancy 0.5 is as good as a negative."""
-    grounder.card = dataclasses.replace(
-        grounder.card,
+    card = dataclasses.replace(
+        loaded.card,
         relevancy=models.Relevancy("lerf", scale=1000.0),
         presence=models.Presence("relevancy", a=0.1, b=0.0),
     )
-    return grounder
+    return Grounder(dataclasses.replace(loaded, card=card), replace(Config(), {"model": "bundled", **card.defaults}))
 
 
 def depth(metres=2.0):
