@@ -61,11 +61,13 @@ def run(args: argparse.Namespace) -> int:
     depth = _read_depth(args.depth) if args.depth else None
     camera = _camera(args.intrinsics, rgb.shape)
 
+    from gem_ros.commands._session import downloads
     from gem_ros.messages.result import result
     from gem_ros.pipeline import Grounder
 
     prompter = _prompter(args.sam) if args.sam else None
-    grounder = Grounder.load(config=config)
+    with downloads():
+        grounder = Grounder.load(config=config)
     for name, crop in examples.items():
         grounder.add_example(name, crop, of=rgb.shape[:2])
     grounding = grounder.ground(grounder.encode_image(rgb), queries, image=rgb, depth=depth, camera=camera)

@@ -17,6 +17,8 @@ from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.serialization import serialize_message  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
+from gem_ros.core import download as downloading  # noqa: E402
+from gem_ros.errors import ModelError  # noqa: E402
 from gem_ros.ros.node import GroundingNode  # noqa: E402
 
 
@@ -43,6 +45,19 @@ def test_without_a_gpu_device_cuda_is_not_configured_and_says_what_to_set(make_n
     assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
     lines = [line for line in capfd.readouterr().err.splitlines() if "not configured" in line]
     assert len(lines) == 1 and "set device to auto or cpu" in lines[0]
+
+
+def test_a_download_is_told_in_the_log(make_node, capfd):
+    def load(config):
+        say = downloading._say.get()
+        say("downloading weights", 0.5)
+        say("downloading weights", 0.51)
+        say("downloading weights", 1.0)
+        raise ModelError("enough")
+
+    assert make_node(load=load).trigger_configure() == TransitionCallbackReturn.FAILURE
+    lines = [line for line in capfd.readouterr().err.splitlines() if "downloading weights" in line]
+    assert len(lines) == 2 and "[INFO]" in lines[0] and ": 50%" in lines[0] and ": 100%" in lines[1]
 
 
 def topics(node):
