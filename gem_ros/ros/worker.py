@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
+from gem_ros.config import Config
 from gem_ros.errors import GemError
 from gem_ros.ros.answering import Answerer, Speech
 from gem_ros.ros.looking import Looker
 from gem_ros.ros.mailbox import Mailbox, Pace
+from gem_ros.ros.remembered import Remembered
 from gem_ros.ros.views import Asked, Camera, Observer, View
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 
 LESSONS = 4  # examples that may wait; a newer one pushes out the oldest
-Lesson = tuple[str, npt.NDArray[np.uint8], Callable[[], None]]  # an example, and whom to tell when it is known
+Lesson = Callable[[Looker, Config], None]  # what is to be learnt, by whom, with which parameters
 
 
 class Worker:
@@ -44,6 +43,7 @@ class Worker:
         self._paces = {name: Pace() for name in self._cameras}
         self._speech = Speech(asked, announce)
         self._looker = Looker(grounder, cameras)
+        self.remembered = Remembered(self._cameras)
         self._answerers = {camera.name: Answerer(grounder, camera, self._speech) for camera in cameras}
         self._lessons: deque[Lesson] = deque(maxlen=LESSONS)
         self._images: Mailbox[Any] = Mailbox(self._cameras)
@@ -82,12 +82,13 @@ class Worker:
 
     def forget(self) -> None:
         """Time jumped back: nothing is tracked on from before, and no question answered on what was seen then."""
+        self.remembered.forget()
         for answerer in self._answerers.values():
             answerer.forget()
 
-    def learn(self, name: str, rgb: npt.NDArray[np.uint8], learnt: Callable[[], None]) -> None:
-        """Take in an example beside the images; ``learnt`` is called, by the worker, when it can be asked for."""
-        self._lessons.append((name, rgb, learnt))
+    def learn(self, lesson: Lesson) -> None:
+        """Take in an example beside the images; the thread that looks calls ``lesson``."""
+        self._lessons.append(lesson)
         self._images.nudge(time.monotonic())
 
     def stop(self) -> None:
@@ -98,14 +99,13 @@ class Worker:
 
     def _look(self) -> None:
         while (works := self._images.take()) is not None:
-            while self._lessons:
-                with _told(camera.observer for camera in self._cameras.values()):
-                    name, rgb, learnt = self._lessons.popleft()
-                    self._looker.learn(name, rgb)
-                    learnt()
             with _told([self._cameras[work.camera].observer for work in works]):
                 for eye, view, since in self._looker.look(works, self._speech.newest):
+                    self.remembered.keep(eye.camera.name, view)
                     self._views.hand(eye.camera.name, view, since)
+            while self._lessons:  # afterwards: somebody may point at what was looked at just now
+                with _told(camera.observer for camera in self._cameras.values()):
+                    self._lessons.popleft()(self._looker, self._speech.newest.config)
 
     def _answer(self) -> None:
         while (works := self._views.take()) is not None:
