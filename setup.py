@@ -48,6 +48,7 @@ setup(
     zip_safe=False,
     install_requires=[
         "backports.zstd",  # as lz4 what rosbags unpacks with, in the versions that it asks for
+        "filelock",  # torch's and huggingface_hub's own
         "huggingface_hub>=0.20",
         "jinja2>=3.0",
         "lz4",

@@ -18,6 +18,11 @@ ARGUMENTS = {
     "camera_pose": ("camera_pose", "pose of the camera's optical frame, for pose_source:=topic"),
     "cameras": ("", "names like front,left: the topics above and the outputs are below each of them"),
     "query": ("query", "std_msgs/String: what to look for, several separated by ';'"),
+    "image_query": ("image_query", "sensor_msgs/Image: a crop of what to look for"),
+    "pixel_query": (
+        "pixel_query",
+        "geometry_msgs/PointStamped: a pixel of what to look for, in a recent image",
+    ),
     "params_file": (str(resource("config/grounding.yaml")), "parameters of the node"),
     "model": ("", "open_clip architecture, or bundled; empty: as the params_file says"),
     "pretrained": ("", "open_clip tag or path of a weights file; empty: as the params_file says"),
@@ -31,6 +36,7 @@ ARGUMENTS = {
     "rviz": ("false", "show what is found in RViz"),
     "log_level": ("info", "debug, info, warn, error or fatal"),
 }
+QUERIES = ("query", "image_query", "pixel_query")
 TOPICS = ("image", "camera_info", "depth", "camera_pose")
 SHOWN = ("grounding/overlay", "grounding/markers", "grounding/target")
 OVERRIDES = ("model", "pretrained", "device", "target_frame", "pose_source", "image_transport", "depth_transport")
@@ -38,7 +44,7 @@ OVERRIDES = ("model", "pretrained", "device", "target_frame", "pose_source", "im
 
 def connect(values: dict[str, str], cameras: list[str]) -> list[tuple[str, str]]:
     """Remappings of the node's topics to those of the arguments, for each camera below its name."""
-    pairs = [("query", values["query"])]
+    pairs = [(topic, values[topic]) for topic in QUERIES]
     for topic in TOPICS:
         pairs += [(f"{each}/{topic}", f"{each}/{values[topic]}") for each in cameras] or [(topic, values[topic])]
     return [(here, there) for here, there in pairs if here != there]

@@ -35,6 +35,8 @@ GROUNDING = {
     "target_frame": ("", "frame of 3D results; of the sample recording: map, with pose_source:=topic"),
     "pose_source": ("", "empty: as the params_file says"),
     "query": ("query", "topic to ask on"),
+    "image_query": ("image_query", "topic to show a crop on"),
+    "pixel_query": ("pixel_query", "topic to point at a pixel on"),
     "params_file": (str(resource("config/demo.yaml")), "parameters of the node"),
     "model": ("", "empty: as the params_file says"),
     "pretrained": ("", "empty: as the params_file says"),

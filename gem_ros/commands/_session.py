@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from gem_ros.commands._live import Listener, Running
     from gem_ros.replay.observations import CameraTopics
     from gem_ros.replay.session import Pass
@@ -165,15 +167,45 @@ def progress() -> Iterator[Say]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     with Progress(TextColumn("{task.description:32}"), BarColumn(), TimeElapsedColumn()) as bars:
-        tasks: dict[str, Any] = {}
+        yield _said_by(bars)
 
-        def say(what: str, share: float) -> None:
-            if what not in tasks:
-                tasks.update({what: bars.add_task(what, total=1.0)})
-            for name, task in tasks.items():
-                bars.update(task, completed=share if name == what else 1.0)
 
-        yield say
+@contextmanager
+def downloads() -> Iterator[None]:
+    """A line with a bar on stderr for what is downloaded in here; where that is no terminal, the log has lines."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    from gem_ros.core.download import told
+
+    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
+    bars = Progress(*columns, console=Console(stderr=True))
+    if not bars.console.is_terminal:
+        yield
+        return
+    show = _said_by(bars)
+
+    def say(what: str, share: float) -> None:
+        bars.start()  # once there is something to show
+        show(what, share)
+
+    try:
+        with told(say):
+            yield
+    finally:
+        bars.stop()
+
+
+def _said_by(bars: Progress) -> Say:
+    tasks: dict[str, Any] = {}
+
+    def say(what: str, share: float) -> None:
+        if what not in tasks:
+            tasks.update({what: bars.add_task(what, total=1.0)})
+        for name, task in tasks.items():
+            bars.update(task, completed=share if name == what else 1.0)
+
+    return say
 
 
 @contextmanager

@@ -115,9 +115,10 @@ def _check_writable(path: Path) -> None:
 def _measure(plan: Plan) -> Results:
     from gem_ros.benchmarks.suite import perform
     from gem_ros.commands._session import interruptible, progress, use_own_network
+    from gem_ros.core.download import told
 
     use_own_network()
-    with interruptible(), progress() as say:
+    with interruptible(), progress() as say, told(say):
         return perform(plan, say)
 
 

@@ -50,11 +50,12 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from gem_ros.commands._session import progress
+    from gem_ros.core.download import told
     from gem_ros.datasets import summary
 
     folder = _folder(args.output / args.dataset)
     rows: list[dict[str, Any]] = []
-    with progress() as say:
+    with progress() as say, told(say):
         for variant in choices:
             rows.append(_measure(args, dataset, variant, folder, lambda share, name=variant.name: say(name, share)))
             _write(folder / SUMMARY, args, dataset, rows)

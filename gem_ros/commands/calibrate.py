@@ -44,10 +44,12 @@ def run(args: argparse.Namespace) -> int:
     source = open_labelled(args.source, args.truth, args.query, args.max_images)
     _make_folder(args.output)
 
+    from gem_ros.commands._session import downloads
     from gem_ros.pipeline import Grounder
     from gem_ros.replay import calibration_run
 
-    grounder = Grounder.load(config=config)
+    with downloads():
+        grounder = Grounder.load(config=config)
     with _progress() as progress:
         collected = calibration_run.collect(grounder, source, progress)
     found = calibration_run.calibrate(collected)

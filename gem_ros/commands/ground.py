@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,12 +13,18 @@ from gem_ros.config import METHODS
 from gem_ros.errors import DecodeError, QueryError
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     import numpy as np
     import numpy.typing as npt
 
     from gem_ros.config import Config
     from gem_ros.core.sam import Prompter
     from gem_ros.data import CameraIntrinsics, Grounding, Query, Target
+
+    Example: TypeAlias = tuple[npt.NDArray[np.uint8], tuple[float, float] | None]  # a picture, and a pixel of it
+
+POINTED = re.compile(r"(.+)@(-?\d{1,9}\.?\d{0,9}),(-?\d{1,9}\.?\d{0,9})")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="CROP",
-        help="find what this picture shows; repeatable",
+        help="find what this picture shows, or what is at a pixel of it: earlier.png@320,240; repeatable",
     )
     parser.set_defaults(words="queries")
     parser.add_argument("--depth", type=Path, help="depth of the same size: 16-bit PNG in mm, or .npy in m")
@@ -61,13 +68,18 @@ def run(args: argparse.Namespace) -> int:
     depth = _read_depth(args.depth) if args.depth else None
     camera = _camera(args.intrinsics, rgb.shape)
 
+    from gem_ros.commands._session import downloads
     from gem_ros.messages.result import result
     from gem_ros.pipeline import Grounder
 
     prompter = _prompter(args.sam) if args.sam else None
-    grounder = Grounder.load(config=config)
-    for name, crop in examples.items():
-        grounder.add_example(name, crop, of=rgb.shape[:2])
+    with downloads():
+        grounder = Grounder.load(config=config)
+    for name, (picture, pixel) in examples.items():
+        if pixel is None:
+            grounder.add_example(name, picture, of=rgb.shape[:2])
+        else:
+            grounder.add_example_at(name, grounder.encode_image(picture), pixel)
     grounding = grounder.ground(grounder.encode_image(rgb), queries, image=rgb, depth=depth, camera=camera)
     if prompter:
         grounding = prompter.sharpen(grounding, rgb)
@@ -108,17 +120,20 @@ def _queries(texts: list[str], most: int) -> tuple[Query, ...]:
     return parse_queries(texts, most)
 
 
-def _examples(paths: list[Path]) -> dict[str, npt.NDArray[np.uint8]]:
-    """Pictures of what to look for, by the names that they can be asked for."""
+def _examples(paths: list[Path]) -> dict[str, Example]:
+    """Pictures of what to look for, by the names that they can be asked for; with ``@U,V`` behind a file, its pixel."""
     from gem_ros.queries import example_name
     from gem_ros.replay.labelled import read_picture
 
     found = {}
-    for path in paths:
-        name = example_name(path.stem)
+    for given in paths:
+        path, pixel, at = given, None, ""
+        if (split := POINTED.fullmatch(str(given))) and not given.exists():  # a file's own name may have an @
+            path, pixel, at = Path(split[1]), (float(split[2]), float(split[3])), f"@{split[2]},{split[3]}"
+        name = example_name(f"{path.stem}{at}")
         if name in found:
-            raise QueryError(f"--like {path}: expected pictures of different names, got {name!r} twice; rename one")
-        found[name] = read_picture(path)
+            raise QueryError(f"--like {given}: expected pictures of different names, got {name!r} twice; rename one")
+        found[name] = read_picture(path), pixel
     return found
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import open_clip
 
 from gem_ros.core.architectures import Applies, Shape, applies, shape
-from gem_ros.core.pretrained import cached, is_quick
+from gem_ros.core.pretrained import is_quick
+from gem_ros.core.weights import cached
 
 UNKNOWN = "unknown"
 # By the folder of the weights on the hub that open_clip fetches them from. open_clip gives no licence; these are what

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
 import logging
 import os
-import re
-import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 import open_clip
 import torch
@@ -23,8 +18,11 @@ from huggingface_hub import constants, try_to_load_from_cache
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from gem_ros.core import weights
 from gem_ros.core.architectures import applies
+from gem_ros.core.download import digest
 from gem_ros.core.towers import tower_of
+from gem_ros.core.weights import first_line
 from gem_ros.errors import ModelError
 from gem_ros.models import BUNDLED, ModelCard, load_card
 
@@ -33,9 +31,6 @@ TOKEN_TABLE = "token_embedding.weight"
 QUICK = "-quickgelu"
 LOCAL_DIR, CONFIG, TOKENIZER = "local-dir:", "open_clip_config.json", "tokenizer_config.json"  # open_clip's, the hub's
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
-HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
-DIGEST = re.compile(r"[0-9a-f]{64}")
-PIECE = 1 << 20  # bytes read at once for a digest
 logger = logging.getLogger(__name__)
 
 
@@ -83,13 +78,13 @@ def save_bundled(clip: Any, token_ids: Iterable[int], path: Path) -> str:
     table = _table_name(tensors)
     tensors[table] = tensors[table][rows.long()]
     save_file({**{name: tensor.contiguous() for name, tensor in tensors.items()}, TOKEN_ROWS: rows}, path)
-    return _sha256(path)
+    return digest(path)
 
 
 def _load_bundled(card: ModelCard) -> tuple[Any, Callable[[list[str]], Tensor], dict[str, Any]]:
     if not card.weights.is_file():
         raise ModelError(f"model 'bundled': expected its weights at {card.weights}; reinstall gem_ros")
-    found = _sha256(card.weights)
+    found = digest(card.weights)
     if found != card.sha256:
         raise ModelError(
             f"model 'bundled': expected sha256 {card.sha256[:12]} of {card.weights}, got {found[:12]}; reinstall"
@@ -128,10 +123,10 @@ def _load_open_clip(
     if not path.is_file():
         model, tag = _matching_activation(model, pretrained)
         preprocess = {name: tag[name] for name in ("mean", "std", "interpolation") if name in tag}
-        path = _fetch(model, pretrained, tag)
+        path = weights.fetch(model, pretrained, tag)
     elif path.suffix not in SUFFIXES:
         raise ModelError(f"pretrained: expected a file ending in {', '.join(SUFFIXES)}; got {path.name}")
-    _check_digest(path, sha256)
+    weights.check(path, sha256)
     tokenizer = _tokenizer(model)
     clip = _create(model, path, preprocess)
     return clip, tokenizer, open_clip.get_model_preprocess_cfg(clip)
@@ -203,63 +198,6 @@ def _matching_activation(model: str, tag: str) -> tuple[str, dict[str, Any]]:
     return right, config
 
 
-def _fetch(model: str, tag: str, config: dict[str, Any]) -> Path:
-    """The weights file of a tag: from this machine's cache, else downloaded by open_clip with progress."""
-    here = cached(config)
-    if here is not None:
-        return here
-    repository = config.get("hf_hub", "").strip("/")
-    source = f"{constants.ENDPOINT}/{repository}" if repository else config.get("url", "")
-    advice = f"fetch {source} on a machine with a network and set pretrained to that file's path here"
-    if not _reachable(source):
-        raise ModelError(f"pretrained: {model} {tag!r} is not on this machine and there is no network; {advice}")
-    logger.warning(
-        "model %s: the weights %r are not on this machine, downloading them from %s, once", model, tag, source
-    )
-    try:
-        return Path(open_clip.download_pretrained(config))
-    except (OSError, RuntimeError) as error:
-        raise ModelError(f"pretrained: cannot download {model} {tag!r} ({_first_line(error)}); {advice}") from error
-
-
-def _check_digest(path: Path, sha256: str) -> None:
-    """Refuse a file that is not what it should be, before anything of it is read.
-
-    Without ``sha256``, that is what the hub said of it: its cache names large files by their SHA-256. That finds
-    what was damaged on the way or here; a hub that lies is found only by a ``sha256`` of the user's own.
-    """
-    stored = path.resolve().name
-    expected = sha256.lower() or (stored if DIGEST.fullmatch(stored) else "")
-    if expected and (found := _sha256(path)) != expected:
-        raise ModelError(
-            f"pretrained: expected sha256 {expected[:12]}… of {path}, got {found[:12]}…; fetch it anew, "
-            "or set weights_sha256 to that of the file you trust"
-        )
-
-
-def cached(config: dict[str, Any]) -> Path | None:
-    """Where the weights lie if they were downloaded before; asks no network, so that a robot starts at once."""
-    repository, _, name = config.get("hf_hub", "").rpartition("/")
-    for each in (name,) if name else HUB_FILES:
-        found = try_to_load_from_cache(repository, each) if repository else None
-        if isinstance(found, str):
-            return Path(found)
-    return None
-
-
-def _reachable(url: str) -> bool:
-    """Whether the host has an address (or a proxy stands in between); spares a minute of vain retries."""
-    if constants.HF_HUB_OFFLINE:
-        return False
-    if getproxies():
-        return True
-    try:
-        socket.getaddrinfo(urlsplit(url).hostname or url, 443)
-    except OSError:
-        return False
-    return True
-
-
 def _tokenizer(model: str, text: Mapping[str, Any] | None = None) -> Callable[[list[str]], Tensor]:
     """open_clip's own, or one of the hub (SigLIP, CLIPA, XLM-R), which needs transformers and, once, a network.
 
@@ -270,7 +208,7 @@ def _tokenizer(model: str, text: Mapping[str, Any] | None = None) -> Callable[[l
         raise ModelError(f"model: {model} needs transformers for its tokenizer; pip install transformers")
     if name and text is None and not isinstance(try_to_load_from_cache(name, TOKENIZER), str):
         source = f"{constants.ENDPOINT}/{name}"
-        if not _reachable(source):
+        if not weights.reachable(source):
             raise ModelError(
                 f"model: the tokenizer of {model} is not on this machine and there is no network; fetch {TOKENIZER} "
                 f"and the files beside it from {source}, and put them with {CONFIG} and the weights into a folder: "
@@ -280,35 +218,20 @@ def _tokenizer(model: str, text: Mapping[str, Any] | None = None) -> Callable[[l
         tokenizer: Callable[[list[str]], Tensor] = open_clip.get_tokenizer(model)
     except Exception as error:  # whatever transformers raises
         raise ModelError(
-            f"model: cannot load the tokenizer of {model} ({_first_line(error)}); connect once, or choose another model"
+            f"model: cannot load the tokenizer of {model} ({first_line(error)}); connect once, or choose another model"
         ) from error
     return tokenizer
 
 
 def _create(model: str, path: Path | None, preprocess: dict[str, Any]) -> Any:
     """The model with the weights at ``path``, or those beside a folder's config."""
-    weights = None if path is None else os.fspath(path)
+    file = None if path is None else os.fspath(path)
     try:
         return open_clip.create_model(
-            model, pretrained=weights, force_preprocess_cfg=preprocess, weights_only=True, require_pretrained=True
+            model, pretrained=file, force_preprocess_cfg=preprocess, weights_only=True, require_pretrained=True
         )
     except Exception as error:  # whatever a foreign file makes torch and open_clip raise
-        where = weights or model.removeprefix(LOCAL_DIR)
+        where = file or model.removeprefix(LOCAL_DIR)
         raise ModelError(
-            f"pretrained: expected weights of {model} in {where}, got others or a damaged file ({_first_line(error)})"
+            f"pretrained: expected weights of {model} in {where}, got others or a damaged file ({first_line(error)})"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    """What a long error says first; of load_state_dict's list one mismatch that names a shape."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    chosen = next((line for line in lines if line.startswith("size mismatch")), lines[min(1, len(lines) - 1)])
-    return chosen if len(chosen) <= 200 else chosen[:200] + "…"
-
-
-def _sha256(path: Path) -> str:
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(PIECE):
-            found.update(piece)
-    return found.hexdigest()

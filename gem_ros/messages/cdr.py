@@ -85,6 +85,18 @@ def image(data: bytes) -> Image:
         raise DecodeError(f"image: expected a whole sensor_msgs/Image, got {len(data)} bytes ({error})") from error
 
 
+def point(data: bytes, name: str) -> tuple[Header, tuple[float, float]]:
+    """Header, x and y of a serialized geometry_msgs/PointStamped; :class:`DecodeError` that begins with ``name``."""
+    order = _order(data, name)
+    try:
+        header, at = _header(data, order)
+        at += -(at - START) % 8
+        x, y, _ = struct.unpack_from(f"{order}ddd", data, at)
+        return header, (x, y)
+    except (struct.error, IndexError, UnicodeDecodeError) as error:
+        raise DecodeError(f"{name}: expected a whole PointStamped, got {len(data)} bytes ({error})") from error
+
+
 def string(data: bytes, name: str) -> str:
     """The text of a serialized std_msgs/String; :class:`DecodeError` that begins with ``name`` where it is none."""
     order = _order(data, name)

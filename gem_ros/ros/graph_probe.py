@@ -27,6 +27,7 @@ PATIENCE = 2.0  # s for an answer of the node
 KEPT = 300  # messages of a topic
 READ = 3  # of them are decoded, the newest: that takes longer than to receive them
 PARAMETERS = ("use_sim_time", "target_frame", "pose_source", "sync_slop")
+OTHERS = ("std_msgs/msg/String", "geometry_msgs/msg/PointStamped", "geometry_msgs/msg/PoseStamped")
 RAW = "sensor_msgs/msg/Image"
 CameraInputs = dict[str, tuple[str, str]]  # role -> (topic, type)
 
@@ -153,10 +154,10 @@ class Probe:
         return Camera(name.partition(": ")[2], topics, status.level[0], (status.message, *also))
 
     def _others(self, node: str) -> Iterator[tuple[str, str]]:
-        """Topics of the node that no camera has: ``query``, and with ``pose_source: topic`` the poses."""
+        """Topics of the node that no camera has: queries in words, pixels, with ``pose_source: topic`` the poses."""
         namespace, _, name = node.rpartition("/")
         for topic, kinds in self._node.get_subscriber_names_and_types_by_node(name, namespace or "/"):
-            if kinds[0] in ("std_msgs/msg/String", "geometry_msgs/msg/PoseStamped"):
+            if kinds[0] in OTHERS:
                 yield topic, kinds[0]
 
     def _tf_listener(self, values: dict[str, Any]) -> Callable[[list[Topic]], str] | None:

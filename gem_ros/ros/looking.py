@@ -15,6 +15,7 @@ from gem_ros.config import Config, replace
 from gem_ros.core.degradation import Degradation
 from gem_ros.errors import GemError, OutOfMemoryError
 from gem_ros.ros.mailbox import Work
+from gem_ros.ros.remembered import Remembered, Spot
 from gem_ros.ros.views import Asked, Camera, View
 
 if TYPE_CHECKING:
@@ -52,8 +53,20 @@ class Looker:
 
     def learn(self, name: str, rgb: npt.NDArray[np.uint8]) -> None:
         """Take in an example, at the scale of the newest images."""
-        sizes = [eye.view.rgb.shape for eye in self._eyes.values() if eye.view]
+        sizes = [view.rgb.shape for eye in self._eyes.values() if (view := eye.view)]
         self._grounder.add_example(name, rgb, **({"of": sizes[0][:2]} if sizes else {}))
+
+    def learn_at(self, name: str, spot: Spot, remembered: Remembered, config: Config) -> None:
+        """Take in what somebody pointed at as an example."""
+        camera = remembered.camera(spot.frame_id)
+        eye = self._eyes[camera]
+        if (message := eye.message) is not None:  # it came while nobody listened
+            remembered.keep(camera, eye.camera.inputs.read(message, eye.arrival))
+        view = remembered.find(camera, spot.stamp)
+        if view.features is None and not self._encode([(eye, view, eye.arrival)], config):
+            raise OutOfMemoryError("expected memory for one image, got less")
+        assert view.features is not None
+        self._grounder.add_example_at(name, view.features, spot.pixel)
 
     def look(self, works: Sequence[Work[Any]], asked: Asked) -> Iterator[Seen]:
         """Views to answer on, of all the cameras in ``works``; what fails is that camera's problem alone.

@@ -18,6 +18,7 @@ from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
 from gem_ros.config import Config
+from gem_ros.core.download import Lines, told
 from gem_ros.errors import GemError
 from gem_ros.messages import cdr
 from gem_ros.process import give_back_memory
@@ -125,7 +126,8 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
         start = time.monotonic()
         try:
             _import_late()
-            self._grounder = self._load(config)
+            with told(Lines(self.get_logger().info)):
+                self._grounder = self._load(config)
         except (GemError, OSError, RuntimeError) as error:  # RuntimeError: no memory on the GPU
             self._failure = _first_line(error)
             self.get_logger().error(f"not configured: {self._failure}")

@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
+from gem_ros.config import Config
 from gem_ros.errors import GemError
 from gem_ros.ros.answering import Answerer, Speech
 from gem_ros.ros.looking import Looker, Seen
-from gem_ros.ros.mailbox import Mailbox, Pace, Work
+from gem_ros.ros.mailbox import Mailbox, Pace
+from gem_ros.ros.remembered import Remembered
 from gem_ros.ros.views import Asked, Camera, Observer, View
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 LESSONS = 4  # examples that may wait; a newer one pushes out the oldest
 Turn = tuple[threading.Event, threading.Event]  # set when what was taken before has been handed over; when this has
-Lesson = tuple[str, npt.NDArray[np.uint8], Callable[[], None]]  # an example, and whom to tell when it is known
+Lesson = Callable[[Looker, Config], None]  # what is to be learnt, by whom, with which parameters
 
 
 class Worker:
@@ -46,11 +45,12 @@ class Worker:
         self._paces = {name: Pace() for name in self._cameras}
         self._speech = Speech(asked, announce)
         self._looker = Looker(grounder, cameras)
+        self.remembered = Remembered(self._cameras)
         self._answerers = {camera.name: Answerer(grounder, camera, self._speech) for camera in cameras}
         self._lessons: deque[Lesson] = deque(maxlen=LESSONS)
         self._images: Mailbox[Any] = Mailbox(self._cameras)
         self._views: Mailbox[View] = Mailbox(self._cameras)
-        self._taking, self._last_turn = threading.Lock(), threading.Event()
+        self._taking, self._learning, self._last_turn = threading.Lock(), threading.Lock(), threading.Event()
         self._last_turn.set()
         self._looking = [
             threading.Thread(target=self._look, name="looking") for _ in range(asked.config.images_at_once)
@@ -86,12 +86,13 @@ class Worker:
 
     def forget(self) -> None:
         """Time jumped back: nothing is tracked on from before, and no question answered on what was seen then."""
+        self.remembered.forget()
         for answerer in self._answerers.values():
             answerer.forget()
 
-    def learn(self, name: str, rgb: npt.NDArray[np.uint8], learnt: Callable[[], None]) -> None:
-        """Take in an example beside the images; ``learnt`` is called, by the worker, when it can be asked for."""
-        self._lessons.append((name, rgb, learnt))
+    def learn(self, lesson: Lesson) -> None:
+        """Take in an example beside the images; the thread that looks calls ``lesson``."""
+        self._lessons.append(lesson)
         self._images.nudge(time.monotonic())
 
     def stop(self) -> None:
@@ -103,33 +104,33 @@ class Worker:
 
     def _look(self) -> None:
         while (taken := self._take()) is not None:
-            works, seen, (before, done) = taken
-            with self._telling(works):
+            cameras, seen, (before, done) = taken
+            with self._telling(cameras):
                 for eye, view, since in seen:
                     before.wait()
+                    self.remembered.keep(eye.camera.name, view)
                     self._views.hand(eye.camera.name, view, since)
             before.wait()
             done.set()
+            with self._learning:  # afterwards: somebody may point at what was looked at just now
+                while self._lessons:
+                    with self._telling(self._cameras):
+                        self._lessons.popleft()(self._looker, self._speech.newest.config)
 
-    def _take(self) -> tuple[list[Work[Any]], Iterator[Seen], Turn] | None:
-        """What is to be looked at next, and whose turn it is to be handed over; None: nothing any more."""
+    def _take(self) -> tuple[list[str], Iterator[Seen], Turn] | None:
+        """The cameras of what is to be looked at next, it, and its turn to be handed over; None: nothing any more."""
         with self._taking:
             works = self._images.take()
             if works is None:
                 return None
-            while self._lessons:
-                with _told(camera.observer for camera in self._cameras.values()):
-                    name, rgb, learnt = self._lessons.popleft()
-                    self._looker.learn(name, rgb)
-                    learnt()
-            seen: Iterator[Seen] = iter(())
-            with self._telling(works):
+            cameras, seen = [work.camera for work in works], iter(list[Seen]())
+            with self._telling(cameras):
                 seen = self._looker.look(works, self._speech.newest)
             before, self._last_turn = self._last_turn, threading.Event()
-            return works, seen, (before, self._last_turn)
+            return cameras, seen, (before, self._last_turn)
 
-    def _telling(self, works: Iterable[Work[Any]]) -> AbstractContextManager[None]:
-        return _told([self._cameras[work.camera].observer for work in works])
+    def _telling(self, cameras: Iterable[str]) -> AbstractContextManager[None]:
+        return _told([self._cameras[name].observer for name in cameras])
 
     def _answer(self) -> None:
         while (works := self._views.take()) is not None:

@@ -173,7 +173,20 @@ controls = st.one_of(
 )
 
 
+pixels = st.tuples(
+    st.just("pixel"),
+    st.fixed_dictionaries(
+        {
+            "stamp": st.one_of(st.just((0, 0)), stamps),
+            "frame": st.sampled_from([CAMERA, CAMERA, "front", "left", *FRAMES]),
+            "at": st.tuples(*[st.one_of(st.integers(-1, 70).map(float), number)] * 3),
+        }
+    ),
+    broken({"cut": st.integers(0, 60), "flips": mutation, "lie": of_picture["lie"]}),
+)
+
+
 def steps(compressed):
     """What happens to a node: mostly moments, and between them questions, parameters and the rest."""
     asked = st.tuples(st.just("query"), queries)
-    return st.one_of(*[shot(compressed)] * 6, asked, asked, changes, controls)
+    return st.one_of(*[shot(compressed)] * 6, asked, asked, pixels, changes, controls)

@@ -186,5 +186,12 @@ def query_of(text):
     return LITTLE + struct.pack("<I", len(data)) + data
 
 
+def pixel_of(it, wrong):
+    """Serialized geometry_msgs/PointStamped."""
+    head = struct.pack("<iI", *it["stamp"]) + struct.pack("<I", len(it["frame"].encode()) + 1)
+    head += it["frame"].encode() + b"\0"
+    return mutated(LITTLE + head + bytes(-len(head) % 8) + struct.pack("<ddd", *it["at"]), wrong)
+
+
 def parameter_of(name, fields):
     return ParameterMessage(name=name, value=ParameterValue(**fields))

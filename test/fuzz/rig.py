@@ -172,6 +172,7 @@ class Rig:
     def think(self):
         """Both threads until neither has anything to do."""
         self.look()
+        self.node._image_queries.finish()
         self.answer()
 
     @property

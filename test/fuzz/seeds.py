@@ -24,6 +24,12 @@ def _image(encoding, pixels, order="<"):
     return (b"\0\1\0\0" if order == "<" else b"\0\0\0\0") + head + pixels.tobytes()
 
 
+def _point(order, frame="camera"):
+    head = {"<": b"\0\1\0\0", ">": b"\0\0\0\0"}[order] + struct.pack(f"{order}iII", 100, 7, len(frame) + 1)
+    head += frame.encode() + b"\0"
+    return head + bytes(-(len(head) - 4) % 8) + struct.pack(f"{order}ddd", 5.0, 7.5, 0.0)
+
+
 def _file(codec, pixels):
     return cv2.imencode(codec, pixels)[1].tobytes()
 
@@ -99,6 +105,7 @@ def seeds():
     head = bytes(4) + struct.pack("<ff", 2000.0, -1.0)
     stream = struct.pack("<II", 6, 4) + RVL
     return {
+        "point": [_point("<"), _point(">", "")],
         "image": [_image("rgb8", RGB), _image("rgb8", RGB, ">"), _image("16UC1", DEPTH), _image("nv12", RGB[..., 0])],
         "pixels": [bytes([number, 6, 4, 0, 0]) + RGB.tobytes() for number in range(30)],
         "compressed": [b"\0" + each for each in pictures]

@@ -56,6 +56,15 @@ def image(data):
         _one_line(error)
 
 
+def point(data):
+    """A serialized geometry_msgs/PointStamped."""
+    try:
+        header, pixel = cdr.point(data, "pixel_query")
+        assert isinstance(decode.stamp_ns(header.stamp), int) and len(pixel) == 2
+    except GemError as error:
+        _one_line(error)
+
+
 def pixels(data):
     """Pixels that nearly fit what the message says of them: a byte each for encoding, width, height, step, order."""
     if len(data) < 5:
@@ -202,6 +211,7 @@ def _scan(suffix):
 
 TARGETS = {
     "image": image,
+    "point": point,
     "pixels": pixels,
     "compressed": compressed,
     "rvl": rvl_stream,

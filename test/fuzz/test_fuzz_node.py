@@ -14,7 +14,7 @@ rclpy = pytest.importorskip("rclpy", reason="needs ROS 2 (pip install gem_ros[ro
 from given import steps  # noqa: E402
 from hypothesis import HealthCheck, Phase, given, seed, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
-from made import messages_of, parameter_of, query_of  # noqa: E402
+from made import messages_of, parameter_of, pixel_of, query_of  # noqa: E402
 from rig import Clock, Rig, steady  # noqa: E402
 
 from gem_ros.errors import GemError  # noqa: E402
@@ -79,6 +79,11 @@ def do(rig, kind, step, cameras):
         return len(step[1])
     if kind == "query":
         ask(rig, step[1])
+        return 1
+    if kind == "pixel":
+        rig.hear("pixel_query", pixel_of(*step[1:]))
+        rig.think()
+        rig.check_parameters()
         return 1
     if kind == "tick":
         rig.clock.now += step[1]
@@ -161,6 +166,16 @@ def test_five_thousand_messages(rigs):
 @pytest.mark.slow
 def test_a_hundred_thousand_messages(rigs):
     check(rigs, SLOW, 100_000)
+
+
+def test_pixels_are_among_what_comes_in(rigs):
+    """Some of them must be good, or the rest shows nothing."""
+    rig = rigs["raw"]
+    rig.refresh()
+    rig.compressed = False
+    do(rig, "shot", ("shot", {**MOMENT, "stamp": (3000, 0)}, {}, {}, {}, None, (3, 1, 2, 0)), [""])
+    do(rig, "pixel", ("pixel", {"stamp": (3000, 0), "frame": "", "at": (5.0, 7.0, 0.0)}, {}), [""])
+    assert [each.text for each in rig.asked.queries] == ["@pixel"]
 
 
 MOMENT = {

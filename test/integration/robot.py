@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import Point, PoseStamped, Quaternion
+from geometry_msgs.msg import Point, PointStamped, PoseStamped, Quaternion
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import GetParameters, SetParameters
@@ -49,6 +49,7 @@ class Robot:
         self.info, self.query = create(CameraInfo, "camera_info", 1), create(String, "query", 10)
         self.results, self.queries, self.health, self.other = [], [], [], []
         self.pose = create(PoseStamped, "camera_pose", 10)
+        self.finger = create(PointStamped, "pixel_query", 1)
         self.listen("/grounding/result", String, lambda m: self.results.append((time.time_ns(), json.loads(m.data))))
         self.listen("/grounding/queries", String, lambda m: self.queries.append(json.loads(m.data)), latched)
         self.listen("/diagnostics", DiagnosticArray, lambda m: self.health.append(m.status[0]))
@@ -136,6 +137,11 @@ class Robot:
             if self.wait(lambda stamp=stamp: true(stamp), 1.0):
                 return stamp
         return None
+
+    def point_at(self, u, v, stamp=0):
+        """Point at a pixel of the image of ``stamp``, or of the newest one."""
+        assert self.wait(self.finger.get_subscription_count)
+        self.finger.publish(PointStamped(header=header(stamp), point=Point(x=float(u), y=float(v))))
 
     def answered(self, stamp):
         """Whether the image of ``stamp`` has a result."""

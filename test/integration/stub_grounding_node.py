@@ -10,7 +10,7 @@ import time
 import numpy as np
 
 from gem_ros.data import Grounding, PatchFeatures, Target
-from gem_ros.errors import ModelError
+from gem_ros.errors import ModelError, QueryError
 from gem_ros.ros.main import main
 
 
@@ -31,6 +31,11 @@ class StubGrounder:
         time.sleep(0.1 if "slow" in config.queries else 0.01)
         return [PatchFeatures(rgb[::16, ::16], rgb.shape[:2]) for rgb in images]
 
+    def add_example_at(self, name, features, pixel):
+        if not 0 <= pixel[0] < features.image_size[1]:
+            raise QueryError(f"example {name!r}: expected a pixel of the image, got {pixel[0]:g}")
+        self.shown = {**getattr(self, "shown", {}), f"@{name}": pixel}
+
     def ground(self, features, queries, *, image, depth=None, camera=None, missing=None, config=None):
         targets = []
         for index, query in enumerate(queries):
@@ -46,7 +51,7 @@ class StubGrounder:
             found = threshold <= 0.7
             if not found:
                 reason, point = "absent", None
-            where = (5.0, 7.0) if found else None
+            where = getattr(self, "shown", {}).get(query.text, (5.0, 7.0)) if found else None
             targets.append(Target(query.text, index, found, 0.7, threshold, reason, where, None, None, point, known))
         maps = np.full((len(queries), 2, 2), 0.25, np.float32)
         size = features.image_size

@@ -98,6 +98,27 @@ def test_a_new_query_is_not_answered_on_old_features(node, robot):
     assert robot.results == []
 
 
+def test_a_pixel_that_is_pointed_at_is_looked_for(node, robot):
+    assert robot.result_of(robot.see())
+    robot.point_at(40, 11.5)
+    assert robot.wait(lambda: [each["query"] for each in robot.queries[-1]["queries"]] == ["@pixel"]), node.log
+    result = robot.result_of(robot.see())
+    assert (texts(result), result["targets"][0]["pixel"]) == (["@pixel"], [40.0, 11.5])
+
+
+def test_a_pixel_of_an_earlier_image_too_and_of_one_that_is_forgotten_not(node, robot):
+    first = robot.see()
+    assert robot.result_of(first) and robot.result_of(robot.see())
+    robot.point_at(3, 4, first)
+    assert robot.wait(lambda: [each["query"] for each in robot.queries[-1]["queries"]] == ["@pixel"]), node.log
+    epoch = robot.queries[-1]["epoch"]
+    robot.point_at(3, 4, first - 10_000_000_000)
+    assert robot.wait(lambda: "pixel_query refused" in node.log)
+    assert "pixel_query refused: expected the stamp of an image that is still kept, got one " in node.log
+    robot.quiet()
+    assert robot.queries[-1]["epoch"] == epoch
+
+
 def test_labels_never_mix_while_queries_change_under_load(node, robot):
     said = {}
     ears = robot.listen("/grounding/queries", String, lambda m: said.update({json.loads(m.data)["epoch"]: m.data}))

@@ -127,3 +127,17 @@ def test_any_message_that_begins_with_a_header_has_a_stamp_and_a_rest(little):
 def test_what_has_no_header_is_refused_by_its_topics_name(data):
     with pytest.raises(DecodeError, match=r"^camera_info: expected"):
         cdr.stamped(data, "camera_info")
+
+
+@pytest.mark.parametrize("little", [True, False])
+@pytest.mark.parametrize("frame", ["", "c", "ca", "cam", "came", "camera", "camera_", "caméra"])
+def test_a_point_is_read_whatever_the_padding_and_the_byte_order(frame, little):
+    made = STORE.types["std_msgs/msg/Header"](STORE.types["builtin_interfaces/msg/Time"](sec=-3, nanosec=7), frame)
+    place = STORE.types["geometry_msgs/msg/Point"](1.25, -2.5, 9.0)
+    message = STORE.types["geometry_msgs/msg/PointStamped"](made, place)
+    data = bytes(STORE.serialize_cdr(message, "geometry_msgs/msg/PointStamped", little_endian=little))
+    header, pixel = cdr.point(data, "pixel_query")
+    assert (header.stamp.sec, header.stamp.nanosec, header.frame_id, pixel) == (-3, 7, frame, (1.25, -2.5))
+    for cut in (data[:-1], data[:9], data[:4], b""):
+        with pytest.raises(DecodeError, match=r"^pixel_query: expected a"):
+            cdr.point(cut, "pixel_query")

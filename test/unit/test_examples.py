@@ -165,3 +165,53 @@ def test_the_command_finds_what_a_picture_shows(scenes, tmp_path, capsys):
     assert "'thing' twice" in capsys.readouterr().err
     assert cli.main(["ground", scene, "--like", str(tmp_path / "none.png")]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def written(folder, **pictures):
+    for name, rgb in pictures.items():
+        cv2.imwrite(str(folder / f"{name}.png"), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+
+
+def test_the_command_finds_what_is_at_a_pixel_of_an_earlier_picture(scenes, tmp_path, capsys):
+    (first, second), _ = scenes
+    label = seen_in_both(scenes)[0]
+    inside = cv2.distanceTransform((first[1] == label).astype(np.uint8), cv2.DIST_L2, 5)
+    v, u = np.unravel_index(inside.argmax(), inside.shape)
+    written(tmp_path, earlier=first[0], now=second[0])
+    like = f"{tmp_path / 'earlier.png'}@{u},{v}.5"
+    assert cli.main(["ground", str(tmp_path / "now.png"), "--like", like, "red ball", "--json"]) == 0
+    targets = json.loads(capsys.readouterr().out)
+    (target,) = [each for each in targets if each["query"] == f"@earlier@{u},{v}.5"][:1]
+    assert target["found"] and second[1][tuple(np.rint(target["pixel"][::-1]).astype(int))] == label
+
+
+def test_a_file_that_has_an_at_in_its_name_is_that_file(scenes, tmp_path, capsys):
+    rgb, labels = scenes[0][0]
+    written(tmp_path, scene=rgb, **{"me@3": crop(rgb, labels == seen_in_both(scenes)[0])})
+    odd = (tmp_path / "me@3.png").rename(tmp_path / "me.png@3,4")
+    asked = [cli.main(["ground", str(tmp_path / "scene.png"), "--like", str(odd), "--json"])]
+    written(tmp_path, **{"me@3": rgb})
+    asked += [cli.main(["ground", str(tmp_path / "scene.png"), "--like", f"{tmp_path / 'me@3.png'}@3,4", "--json"])]
+    found = capsys.readouterr()
+    assert asked == [0, 0], found.err
+    first, second = found.out.splitlines()
+    assert (json.loads(first)[0]["query"], json.loads(second)[0]["query"]) == ("@me", "@me@3@3,4")
+
+
+@pytest.mark.parametrize(
+    ("at", "said"),
+    [
+        ("@640,3", "expected a pixel of the 640x480 image, got 640, 3"),
+        ("@-1,3", "expected a pixel of the 640x480 image, got -1, 3"),
+        ("@nan,3", "earlier.png@nan,3: expected a picture"),
+        ("@3", "earlier.png@3: expected a picture"),
+        ("@3,4@5,6", "earlier.png@3,4: expected a picture"),
+        ("@" + "9" * 400 + ",3", "expected"),
+    ],
+)
+def test_a_pixel_that_is_none_is_one_line(scenes, tmp_path, capsys, at, said):
+    written(tmp_path, earlier=scenes[0][0][0])
+    scene = str(tmp_path / "earlier.png")
+    assert cli.main(["ground", scene, "--like", f"{scene}{at}"]) == 2
+    err = capsys.readouterr().err
+    assert said in err and len(err.splitlines()) == 1

@@ -6,17 +6,23 @@ import sys
 import time
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 rclpy = pytest.importorskip("rclpy", reason="needs ROS 2 (pip install gem_ros[ros])")
 
 import torch  # noqa: E402
+from geometry_msgs.msg import Point, PointStamped  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.serialization import serialize_message  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
+from gem_ros.core import download as downloading  # noqa: E402
+from gem_ros.data import PatchFeatures  # noqa: E402
+from gem_ros.errors import ModelError  # noqa: E402
+from gem_ros.pipeline import Grounder  # noqa: E402
 from gem_ros.ros.node import GroundingNode  # noqa: E402
 
 
@@ -43,6 +49,19 @@ def test_without_a_gpu_device_cuda_is_not_configured_and_says_what_to_set(make_n
     assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
     lines = [line for line in capfd.readouterr().err.splitlines() if "not configured" in line]
     assert len(lines) == 1 and "set device to auto or cpu" in lines[0]
+
+
+def test_a_download_is_told_in_the_log(make_node, capfd):
+    def load(config):
+        say = downloading._say.get()
+        say("downloading weights", 0.5)
+        say("downloading weights", 0.51)
+        say("downloading weights", 1.0)
+        raise ModelError("enough")
+
+    assert make_node(load=load).trigger_configure() == TransitionCallbackReturn.FAILURE
+    lines = [line for line in capfd.readouterr().err.splitlines() if "downloading weights" in line]
+    assert len(lines) == 2 and "[INFO]" in lines[0] and ": 50%" in lines[0] and ": 100%" in lines[1]
 
 
 def topics(node):
@@ -114,6 +133,15 @@ class Learner:
 
     def add_example(self, name, rgb, **of):
         self.examples.append((name, rgb.shape))
+
+    def encode_images(self, images, config):
+        return [PatchFeatures(np.zeros((1, 1, 2), np.float32), rgb.shape[:2]) for rgb in images]
+
+    def add_example_at(self, name, features, pixel):
+        Grounder.add_example_at(SimpleNamespace(examples=self), name, features, pixel)
+
+    def add(self, name, tokens):
+        self.examples.append((name, tokens.shape))
 
     def unknown(self, text):
         return ()
@@ -199,3 +227,78 @@ def test_bytes_that_are_no_picture_are_refused_in_a_line(learner, capfd):
         learner.node._image_queries.hear(data)
     said = [each for each in capfd.readouterr().err.splitlines() if "image_query refused" in each]
     assert said and not learner.grounder.examples
+
+
+def see(learner, stamp=7):
+    """An image comes while nobody listens."""
+    message = shown("lens")
+    message.header.stamp.sec = stamp
+    learner.node._worker.put("", serialize_message(message))
+
+
+def pointed(x=2.0, y=5.0, stamp=0):
+    message = PointStamped(point=Point(x=x, y=y))
+    message.header.stamp.sec = stamp
+    return message
+
+
+def point(node, message):
+    node._image_queries.hear_pixel(serialize_message(message))
+
+
+def test_a_pixel_becomes_a_query_without_any_asked_before_and_nobody_listening(learner):
+    see(learner)
+    point(learner.node, pointed())
+    first = asks(learner, "@pixel")
+    assert learner.grounder.examples == [("pixel", (1, 1, 2))]
+    point(learner.node, pointed(3.0))  # the same name, but another pixel
+    deadline = time.monotonic() + 5
+    while learner.node._asked.epoch == first and time.monotonic() < deadline:
+        learner.executor.spin_once(timeout_sec=0.05)
+    assert (learner.node._asked.epoch, len(learner.grounder.examples)) == (first + 1, 2)
+
+
+def refusals(learner, capfd):
+    """Spin until something is refused; its lines."""
+    deadline, said = time.monotonic() + 5, ""
+    while "pixel_query refused" not in said and time.monotonic() < deadline:
+        learner.executor.spin_once(timeout_sec=0.05)
+        said += capfd.readouterr().err
+    return [each for each in said.splitlines() if "pixel_query refused" in each]
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        (pointed(6.0), "expected a pixel of the 6x8 image, got 6, 5"),
+        (pointed(y=-1.0), "expected a pixel of the 6x8 image, got 2, -1"),
+        (pointed(float("nan")), "expected a pixel of the 6x8 image, got nan, 5"),
+        (pointed(y=float("-inf")), "expected a pixel of the 6x8 image, got 2, -inf"),
+        (pointed(1e308), "expected a pixel of the 6x8 image, got 1e+308, 5"),
+        (pointed(stamp=6), "expected the stamp of an image that is still kept, got one 1.0 s from any"),
+    ],
+)
+def test_a_pixel_that_is_none_is_refused_in_a_line_and_changes_nothing(learner, capfd, message, line):
+    see(learner)
+    point(learner.node, message)
+    said = refusals(learner, capfd)
+    assert len(said) == 1 and line in said[0]
+    assert not learner.grounder.examples and not learner.node._asked.queries
+
+
+def test_a_pixel_of_no_image_is_refused(learner, make_node, capfd):
+    point(learner.node, pointed())
+    assert ["expected an image before it, got none yet" in each for each in refusals(learner, capfd)] == [True]
+    point(make_node(), pointed())
+    assert "pixel_query refused: expected an active node" in capfd.readouterr().err
+
+
+OVERFULL = pointed()
+OVERFULL.header.stamp.nanosec = 2**32 - 1  # more than a second has
+
+
+@pytest.mark.parametrize("data", [b"", b"\0" * 7, serialize_message(pointed())[:40], serialize_message(OVERFULL)])
+def test_bytes_that_are_no_point_are_refused_in_a_line(learner, capfd, data):
+    learner.node._image_queries.hear_pixel(data)
+    assert capfd.readouterr().err.count("pixel_query refused: ") == 1
+    assert not learner.grounder.examples

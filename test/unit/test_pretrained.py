@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from gem_ros import models
-from gem_ros.core import pretrained
+from gem_ros.core import pretrained, weights
 from gem_ros.core.encoder import DenseEncoder
 from gem_ros.core.pretrained import load_model
 from gem_ros.core.runtime import select_device, select_precision
@@ -148,8 +148,8 @@ def test_what_cannot_be_loaded_is_refused_in_one_line(small, monkeypatch, model,
 
 
 def test_without_a_network_it_says_what_to_fetch(monkeypatch, tmp_path):
-    monkeypatch.setattr(pretrained, "_reachable", lambda url: False)
-    monkeypatch.setattr(pretrained, "cached", lambda config: None)
+    monkeypatch.setattr(weights, "reachable", lambda url: False)
+    monkeypatch.setattr(weights, "cached", lambda config: None)
     message = refused("ViT-B-16-quickgelu", "openai")
     assert "there is no network; fetch https://huggingface.co/timm/vit_base_patch16_clip_224.openai" in message
     assert "set pretrained to that file's path" in message
@@ -170,7 +170,7 @@ def test_a_tags_activation_and_preprocessing_are_followed(small, monkeypatch, ca
     tags = {"mine": {**config, "quick_gelu": tag_is_quick}}
     for name in (SMALL, *([SMALL + "-quickgelu"] if tag_is_quick else [])):
         monkeypatch.setitem(open_clip.pretrained._PRETRAINED, name, tags)
-    monkeypatch.setattr(pretrained, "_reachable", lambda url: True)
+    monkeypatch.setattr(weights, "reachable", lambda url: True)
     with caplog.at_level(logging.WARNING):
         model = load_model(asked, "mine", CPU, FP32)
     activation = type(model.clip.visual.transformer.resblocks[0].mlp.gelu).__name__
@@ -211,8 +211,8 @@ def test_weights_downloaded_before_need_no_network(small, random_clip, monkeypat
         return str(small) if name == "open_clip_model.safetensors" else None
 
     monkeypatch.setitem(open_clip.pretrained._PRETRAINED, SMALL, {"mine": {"hf_hub": "somebody/model/"}})
-    monkeypatch.setattr(pretrained, "try_to_load_from_cache", cache)
-    monkeypatch.setattr(pretrained, "_reachable", lambda url: pytest.fail("asked the network"))
+    monkeypatch.setattr(weights, "try_to_load_from_cache", cache)
+    monkeypatch.setattr(weights, "reachable", lambda url: pytest.fail("asked the network"))
     loaded = load_model(SMALL, "mine", CPU, FP32)
     torch.testing.assert_close(loaded.clip.state_dict(), random_clip.state_dict())
     assert asked == [("somebody/model", "open_clip_model.safetensors")]
@@ -236,7 +236,7 @@ def test_weights_of_the_hub_are_what_its_cache_names_them(small, monkeypatch, tm
     link = tmp_path / "open_clip_model.safetensors"
     link.symlink_to(blob)
     monkeypatch.setitem(open_clip.pretrained._PRETRAINED, SMALL, {"mine": {"hf_hub": "somebody/model/"}})
-    monkeypatch.setattr(pretrained, "try_to_load_from_cache", lambda repository, name: str(link))
+    monkeypatch.setattr(weights, "try_to_load_from_cache", lambda repository, name: str(link))
     assert load_model(SMALL, "mine", CPU, FP32).clip is not None
     data = bytearray(blob.read_bytes())
     data[-1] ^= 1
@@ -245,12 +245,12 @@ def test_weights_of_the_hub_are_what_its_cache_names_them(small, monkeypatch, tm
 
 
 def test_a_failed_download_is_one_line(small, monkeypatch, caplog):
-    def fail(config):
+    def fail(url):
         raise RuntimeError("no route\nto host")
 
     monkeypatch.setitem(open_clip.pretrained._PRETRAINED, SMALL, {"mine": {"hf_hub": "somebody/model/"}})
-    monkeypatch.setattr(pretrained, "_reachable", lambda url: True)
-    monkeypatch.setattr(open_clip, "download_pretrained", fail)
+    monkeypatch.setattr(weights, "reachable", lambda url: True)
+    monkeypatch.setattr(weights, "get_hf_file_metadata", fail)
     assert "cannot download tiny-ViT-16 'mine' (" in refused(SMALL, "mine")
     (said,) = [record.getMessage() for record in caplog.records if "downloading" in record.getMessage()]
     assert "the weights 'mine' are not on this machine" in said and "somebody/model" in said
@@ -270,7 +270,7 @@ def test_a_tokenizer_that_cannot_be_had_is_one_line(small, hub_tokenizer, monkey
         "tiny-hub needs transformers for its tokenizer; pip install transformers"
     )
     monkeypatch.setattr(pretrained, "find_spec", lambda name: name)
-    monkeypatch.setattr(pretrained, "_reachable", lambda url: False)
+    monkeypatch.setattr(weights, "reachable", lambda url: False)
     message = refused("tiny-hub", str(small))
     assert "no network; fetch tokenizer_config.json and the files beside it from " in message
     assert "nobody/has-this, and put them with open_clip_config.json" in message
@@ -278,7 +278,7 @@ def test_a_tokenizer_that_cannot_be_had_is_one_line(small, hub_tokenizer, monkey
     def fail(model):
         raise OSError("no such\nrepository")
 
-    monkeypatch.setattr(pretrained, "_reachable", lambda url: True)
+    monkeypatch.setattr(weights, "reachable", lambda url: True)
     monkeypatch.setattr(open_clip, "get_tokenizer", fail)
     assert "cannot load the tokenizer of tiny-hub (repository); connect once" in refused("tiny-hub", str(small))
 

@@ -61,10 +61,15 @@ def test_launch_connects_the_topics_of_each_camera(monkeypatch):
     exec(compile((ROOT / "launch/grounding.launch.py").read_text(), "grounding.launch.py", "exec"), space)
     values = {name: default for name, (default, _) in space["ARGUMENTS"].items()}
     assert space["connect"](values, []) == space["connect"](values, ["front"]) == []
-    values |= {"image": "color/image_raw", "query": "/ask"}
-    assert space["connect"](values, []) == [("query", "/ask"), ("image", "color/image_raw")]
+    values |= {"image": "color/image_raw", "query": "/ask", "pixel_query": "/click"}
+    assert space["connect"](values, []) == [
+        ("query", "/ask"),
+        ("pixel_query", "/click"),
+        ("image", "color/image_raw"),
+    ]
     assert space["connect"](values, ["front", "left"]) == [
         ("query", "/ask"),
+        ("pixel_query", "/click"),
         ("front/image", "front/color/image_raw"),
         ("left/image", "left/color/image_raw"),
     ]

@@ -9,9 +9,10 @@ import pytest
 
 from gem_ros.config import Config
 from gem_ros.data import Grounding, Pose, Query, Target
-from gem_ros.errors import DecodeError, GeometryError, OutOfMemoryError
+from gem_ros.errors import DecodeError, GemError, GeometryError, OutOfMemoryError
 from gem_ros.geometry.tracking import Tracker
 from gem_ros.ros.partners import Partner, Partners, find_partners
+from gem_ros.ros.remembered import Spot
 from gem_ros.ros.views import Asked, Camera, View
 from gem_ros.ros.worker import Worker
 
@@ -54,6 +55,9 @@ class Grounder:
         if name == "bad":
             raise OutOfMemoryError("out of memory")
         self.examples = [*getattr(self, "examples", []), (name, of)]
+
+    def add_example_at(self, name, features, pixel):
+        self.examples = [*getattr(self, "examples", []), (name, features, pixel)]
 
     def ground(self, features, queries, **known):
         self.grounded.append([query.text for query in queries])
@@ -605,22 +609,68 @@ def test_a_topic_that_nobody_publishes_is_not_waited_for():
 def test_an_example_is_learnt_by_the_thread_that_looks_at_the_scale_of_the_images(room):
     learnt, by = threading.Event(), []
 
-    def tell():
+    def tell(done):
         by.append(threading.current_thread().name)
         learnt.set()
 
-    room.worker.learn("mug", RGB, tell)
+    room.worker.learn(lambda looker, config: tell(looker.learn("mug", RGB)))
     assert learnt.wait(5)
     room.worker.put("", message(7))
     room.ears.wait((7, 1, ["ball"]))
     learnt.clear()
-    room.worker.learn("cup", RGB, tell)
+    room.worker.learn(lambda looker, config: tell(looker.learn("cup", RGB)))
     assert learnt.wait(5)
     assert by == ["looking"] * 2 and room.grounder.examples == [("mug", None), ("cup", (4, 6))]
 
 
+def point_at(room, frame, stamp=0):
+    """What came of pointing at a pixel: nothing, or why not."""
+    done, said = threading.Event(), []
+
+    def lesson(looker, config):
+        try:
+            looker.learn_at("pixel", Spot(frame, stamp, (1.0, 2.0)), room.worker.remembered, config)
+        except GemError as error:
+            said.append(str(error))
+        done.set()
+
+    room.worker.learn(lesson)
+    assert done.wait(5)
+    return said
+
+
+def test_a_pixel_is_of_features_that_are_there(room):
+    room.worker.put("", message(7))
+    room.ears.wait((7, 1, ["ball"]))
+    assert point_at(room, "whatever") == point_at(room, "", 7) == []
+    assert room.grounder.examples == [("pixel", "features", (1.0, 2.0))] * 2 and room.grounder.encoded == 1
+
+
+@pytest.mark.parametrize("listening", [True, False])
+def test_a_pixel_of_an_image_that_nothing_was_asked_of_costs_one_pass(room, listening):
+    room.ears.listening = listening
+    room.worker.ask(asked(2))
+    room.worker.put("", message(7))
+    assert point_at(room, "") == [] and room.grounder.encoded == 1
+
+
+def test_memory_that_does_not_suffice_for_a_pixel_is_said(room):
+    room.worker.ask(asked(2))
+    room.worker.put("", message(7))
+    room.ears.wait((7, 2, []))
+    room.grounder.room = 0
+    assert point_at(room, "") == ["expected memory for one image, got less"]
+
+
+def test_a_pixel_of_the_time_before_a_jump_is_of_no_image(room):
+    room.worker.put("", message(7))
+    room.ears.wait((7, 1, ["ball"]))
+    room.worker.forget()
+    assert point_at(room, "", 7) == ["expected an image before it, got none yet"]
+
+
 def test_an_example_that_fails_is_told_and_the_next_image_is_answered(room):
-    room.worker.learn("bad", RGB, lambda: pytest.fail("it is not known"))
+    room.worker.learn(lambda looker, config: looker.learn("bad", RGB))
     with room.ears.changed:
         assert room.ears.changed.wait_for(lambda: "out of memory" in room.ears.problems, 5)
     room.worker.put("", message(7))
