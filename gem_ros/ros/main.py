@@ -53,7 +53,7 @@ def _run(args: list[str] | None, load: Callable[[Config], Grounder] | None) -> i
 
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    except RuntimeError as error:  # arguments or a parameter file that rcl cannot read
+    except (RuntimeError, UnicodeError) as error:  # arguments or a parameter file that rcl cannot read
         print(f"grounding_node: {str(error).splitlines()[0]}", file=sys.stderr)
         return 2
     try:
