@@ -1,5 +1,6 @@
 """Prompting a SAM with what was found; its weights are random and its size is tiny."""
 
+import dataclasses
 import sys
 
 import cv2
@@ -82,6 +83,15 @@ def test_regions_become_the_masks_where_these_hold_the_pixel(prompter, monkeypat
     assert asked[0][1].tolist() == [[10.0, 12.0]] and asked[0][2].tolist() == [[4.0, 8.0, 29.0, 19.0]]
     monkeypatch.setattr(prompter, "masks", lambda *given: misses)
     assert prompter.sharpen(before, picture()).targets[0] is before.targets[0]
+
+
+def test_a_pixel_at_the_images_end_is_in_it(prompter, monkeypatch):
+    height, width = SIZE
+    before = grounding(region())
+    last = dataclasses.replace(before.targets[0], pixel=(width - 0.4, height - 0.4))
+    monkeypatch.setattr(prompter, "masks", lambda *given: np.ones((1, *SIZE), bool))
+    after = prompter.sharpen(dataclasses.replace(before, targets=(last, *before.targets[1:])), picture())
+    assert after.targets[0].region.all()
 
 
 def test_nothing_found_is_not_asked_for(prompter, monkeypatch):
