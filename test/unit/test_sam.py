@@ -115,6 +115,7 @@ def test_a_folder_without_a_model_is_told_in_one_line(folder, tmp_path, broken):
     with pytest.raises(ModelError, match=r"^sam.*expected .*(SAM weights|weights of a SAM).*, got") as told:
         Prompter(path)
     assert "\n" not in str(told.value)
+    assert ("expected a folder" in str(told.value)) == (broken == "nowhere")
 
 
 @pytest.mark.parametrize("there", [True, False])
