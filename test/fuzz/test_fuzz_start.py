@@ -8,7 +8,7 @@ import pytest
 rclpy = pytest.importorskip("rclpy", reason="needs ROS 2 (pip install gem_ros[ros])")
 
 from given import NAMES, WORDS, number  # noqa: E402
-from hypothesis import HealthCheck, given, seed, settings  # noqa: E402
+from hypothesis import HealthCheck, example, given, seed, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 
@@ -120,6 +120,10 @@ def starts(context, examples):
     @seed(1)
     @many(examples)
     @given(some)
+    @example([("queries", (Type.INTEGER, 5))])  # what was found
+    @example([("negatives", (Type.BOOL, False))])
+    @example([("use_sim_time", (Type.INTEGER, 1))])
+    @example([("max_depth", (Type.DOUBLE, float("nan")))])
     def property(overrides):
         started.append(start(context, overrides))
 
