@@ -9,11 +9,11 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gem_ros.errors import ConfigError
+from gem_ros.errors import ConfigError, short
 
 CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")  # one token of a ROS name
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
@@ -47,14 +47,15 @@ class Parameter:
         if self.type is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if self.type is tuple:
-            if isinstance(value, str) or not all(isinstance(item, str) for item in value or ()):
-                raise ConfigError(f"{self.name}: expected a list of strings, got {value!r}")
-            return tuple(item for item in value or () if item.strip())
+            given = () if value is None else value
+            if isinstance(given, str) or not isinstance(given, Iterable) or not all(isinstance(i, str) for i in given):
+                raise ConfigError(f"{self.name}: expected a list of strings, got {short(given)}")
+            return tuple(item for item in given if item.strip())
         if type(value) is not self.type:
             kind = type(value).__name__
-            raise ConfigError(f"{self.name}: expected {self.type.__name__}, got {value!r} ({kind})")
+            raise ConfigError(f"{self.name}: expected {self.type.__name__}, got {short(value)} ({kind})")
         if self.choices and value not in self.choices:
-            raise ConfigError(f"{self.name}: expected one of {', '.join(self.choices)}; got {value!r}")
+            raise ConfigError(f"{self.name}: expected one of {', '.join(self.choices)}; got {short(value)}")
         if isinstance(value, int | float):
             self._check_range(value)
         return value
@@ -255,12 +256,13 @@ class Config:
             raise ConfigError(f"weights_sha256: expected 64 hexadecimal digits, got {self.weights_sha256[:70]!r}")
         for name in self.cameras:
             if not CAMERA_NAME.fullmatch(name) or self.cameras.count(name) > 1:
-                listed = ", ".join(map(repr, self.cameras))
-                raise ConfigError(f"cameras: expected different names of letters, digits and _, got {listed}")
+                raise ConfigError(
+                    f"cameras: expected different names of letters, digits and _, got {short(self.cameras)}"
+                )
         if self.min_depth > self.max_depth:
             raise ConfigError(f"min_depth: expected at most max_depth ({self.max_depth:g} m), got {self.min_depth:g} m")
         if self.target_frame and self.pose_source == "none":
-            given = f"target_frame: expected '' with pose_source 'none', got {self.target_frame!r}"
+            given = f"target_frame: expected '' with pose_source 'none', got {short(self.target_frame)}"
             raise ConfigError(f"{given}; set pose_source to tf or topic")
 
 

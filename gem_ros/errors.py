@@ -35,3 +35,9 @@ class BagError(GemError):
 
 class SimulationError(GemError):
     """A scene cannot be simulated or rendered here."""
+
+
+def short(value: object) -> str:
+    """What came, for the line of an error: on one line, and no longer than a line may be."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"

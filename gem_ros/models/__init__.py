@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from gem_ros.config import Config, replace
-from gem_ros.errors import ModelError
+from gem_ros.errors import ModelError, short
 
 FOLDER = Path(__file__).parent
 BUNDLED = "bundled"
@@ -146,7 +146,7 @@ def _weights_name(pretrained: str) -> str:
 def _same(values: Any, key: str, used: str | None) -> None:
     """Refuse a card made with another ``key`` than ``used``; only the model itself must be named."""
     if not isinstance(values, Mapping):
-        raise ModelError(f"expected an object, got {_short(values)}")
+        raise ModelError(f"expected an object, got {short(values)}")
     given = values.get(key)
     if given is None and key == "model":
         raise ModelError("model: expected in the file, found none")
@@ -154,27 +154,27 @@ def _same(values: Any, key: str, used: str | None) -> None:
         return
     name = {"model": _architecture, "pretrained": _weights_name}.get(key, str)
     if not isinstance(given, str) or name(given) != used:
-        raise ModelError(f"{key}: expected {_short(used)}, which is in use, got {_short(given)}")
+        raise ModelError(f"{key}: expected {short(used)}, which is in use, got {short(given)}")
 
 
 def _presence(values: Mapping[str, Any]) -> Presence:
     evidence, a, b = _fields(values, "presence", ("evidence", "a", "b"))
     if evidence not in EVIDENCES:
-        raise ModelError(f"presence.evidence: expected one of {', '.join(EVIDENCES)}; got {_short(evidence)}")
+        raise ModelError(f"presence.evidence: expected one of {', '.join(EVIDENCES)}; got {short(evidence)}")
     return Presence(evidence, _number("presence.a", a, positive=True), _number("presence.b", b))
 
 
 def _relevancy(values: Mapping[str, Any]) -> Relevancy:
     kind, scale, bias = _fields(values, "relevancy", ("kind", "scale", "bias"))
     if kind not in get_args(RelevancyKind):
-        raise ModelError(f"relevancy.kind: expected one of {', '.join(get_args(RelevancyKind))}; got {_short(kind)}")
+        raise ModelError(f"relevancy.kind: expected one of {', '.join(get_args(RelevancyKind))}; got {short(kind)}")
     return Relevancy(kind, _number("relevancy.scale", scale, positive=True), _number("relevancy.bias", bias))
 
 
 def _fields(values: Mapping[str, Any], key: str, names: tuple[str, ...]) -> list[Any]:
     found = values.get(key)
     if not isinstance(found, Mapping) or set(found) != set(names):
-        got = f"the keys {', '.join(map(str, found)) or 'none'}" if isinstance(found, Mapping) else _short(found)
+        got = f"the keys {', '.join(map(str, found)) or 'none'}" if isinstance(found, Mapping) else short(found)
         raise ModelError(f"{key}: expected an object of {', '.join(names)}; got {got}")
     return [found[name] for name in names]
 
@@ -183,10 +183,5 @@ def _number(name: str, value: Any, *, positive: bool = False) -> float:
     wanted = "a finite number above 0" if positive else "a finite number"
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
     if not is_number or (positive and value <= 0):
-        raise ModelError(f"{name}: expected {wanted}, got {_short(value)}")
+        raise ModelError(f"{name}: expected {wanted}, got {short(value)}")
     return float(value)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"

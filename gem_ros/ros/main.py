@@ -53,7 +53,7 @@ def _run(args: list[str] | None, load: Callable[[Config], Grounder] | None) -> i
 
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    except RuntimeError as error:  # arguments or a parameter file that rcl cannot read
+    except (RuntimeError, UnicodeError) as error:  # arguments or a parameter file that rcl cannot read
         print(f"grounding_node: {str(error).splitlines()[0]}", file=sys.stderr)
         return 2
     try:
@@ -64,14 +64,15 @@ def _run(args: list[str] | None, load: Callable[[Config], Grounder] | None) -> i
 
 def _spin(load: Callable[[Config], Grounder] | None) -> int:
     from rclpy.executors import SingleThreadedExecutor
+    from rclpy.impl.implementation_singleton import rclpy_implementation
     from rclpy.logging import get_logger
 
     from gem_ros.ros.node import GroundingNode
 
     try:
         node = GroundingNode(load) if load else GroundingNode()
-    except GemError as error:
-        get_logger("grounding").error(str(error))
+    except (GemError, rclpy_implementation.RCLError) as error:  # RCLError: where security denies it a topic, too
+        get_logger("grounding").error(str(error).splitlines()[0])
         return 2
     executor = SingleThreadedExecutor()  # rclpy's EventsExecutor hangs with a thread that publishes
     executor.add_node(node)

@@ -92,7 +92,8 @@ class GroundingNode(LifecycleNode):  # type: ignore[misc]  # rclpy is untyped he
     _jumps: Any = None  # the watch on ROS time
 
     def __init__(self, load: Callable[[Config], Grounder] = load_grounder, **options: Any) -> None:
-        super().__init__("grounding", **options)
+        with parameters.refused():
+            super().__init__("grounding", **options)
         config = parameters.declare(self)
         self._asked = Asked(0, parse_queries(config.queries, config.max_queries), config)
         self._load = load

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
 from gem_ros.config import Config, Parameter, parameters, replace, value_of
-from gem_ros.errors import GemError
+from gem_ros.errors import ConfigError, GemError
 from gem_ros.models import default_config
 from gem_ros.queries import check_negatives, parse_queries
 
@@ -21,6 +23,7 @@ TYPES = {
     str: RosParameter.Type.STRING,
     tuple: RosParameter.Type.STRING_ARRAY,
 }
+MOST = 200  # characters of rclpy's, whose last say which parameter
 NAMES = {each.name: each for each in parameters()}
 
 
@@ -37,6 +40,15 @@ def declare(node: Node) -> Config:
     for name, value in _values(config):
         _declare(node, to_ros(name, value), _descriptor(NAMES[name]))
     return config
+
+
+@contextmanager
+def refused() -> Iterator[None]:
+    """rclpy's complaint about a parameter of its own (``use_sim_time: 1``) is a :class:`ConfigError`, in one line."""
+    try:
+        yield
+    except ParameterException as error:
+        raise ConfigError(" ".join(str(error).split())[-MOST:]) from error
 
 
 def to_ros(name: str, value: Any) -> RosParameter:

@@ -11,6 +11,9 @@ import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2 (pip install gem_ros[ros])")
 
+from rcl_interfaces.msg import Parameter as ParameterMessage
+from rcl_interfaces.msg import ParameterValue
+from rcl_interfaces.srv import SetParameters
 from robot import DOMAIN, FRAME, PATIENCE, SIZE, SLOP, Node, Robot, header, stamp_of, texts
 from std_msgs.msg import String
 
@@ -345,7 +348,7 @@ def test_a_model_that_cannot_be_loaded_is_one_line_and_the_node_stays(tmp_path, 
         node.kill()
 
 
-@pytest.mark.parametrize("argument", ["max_depth:=-1", "queries:=[y]", "model:=3"])
+@pytest.mark.parametrize("argument", ["max_depth:=-1", "queries:=[y]", "model:=3", "use_sim_time:=1"])
 def test_a_bad_parameter_at_the_start_is_one_line_and_status_2(tmp_path, argument):
     node = Node(tmp_path / "log", DOMAIN, "-p", argument)
     try:
@@ -361,3 +364,15 @@ def test_others_see_at_once_that_it_has_ended(tmp_path, robot):
     assert robot.wait(lambda: "ready on" in node.log)
     assert node.end() == 0
     assert robot.wait(lambda: "short_lived" not in robot.node.get_node_names(), 3.0)
+
+
+def test_a_request_that_rclpy_cannot_read_is_left_out_and_told(node, robot):
+    """A parameter of a type that ROS has not: rclpy's own service raises, which ended the node."""
+    odd = ParameterMessage(name="max_rate", value=ParameterValue(type=77))
+    client = robot.node.create_client(SetParameters, "/grounding/set_parameters")
+    assert robot.wait(client.service_is_ready)
+    answer = client.call_async(SetParameters.Request(parameters=[odd]))
+    assert robot.wait(lambda: "a request or message was left out: " in node.log), node.log
+    assert not answer.done() and node.process.poll() is None
+    robot.node.destroy_client(client)
+    assert robot.set("max_rate", 0.0) == (True, "") and robot.see_until(robot.answered)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gem_ros import cli, pipeline
-from gem_ros.commands import _machine, bench, evaluate, models
+from gem_ros.commands import _machine, bench, calibrate, evaluate, models
 
 DEPTH = 1.5
 
@@ -43,10 +43,24 @@ def test_the_method_is_an_option(bundled, picture, monkeypatch, capsys):
     parse = cli.build_parser().parse_args
     assert evaluate.read_settings(parse(["evaluate", "bag", "--method", "sclip"])).config.method == "sclip"
     assert bench.prepare(parse(["bench", "--method", "sc_clip"])).values["method"] == "sc_clip"
-    for command in (["ground", "a", "b"], ["evaluate", "a"], ["bench"]):
+    assert calibrate._config(parse(["calibrate", "bag", "--output", "out", "--method", "naclip"])).method == "naclip"
+    for command in (["ground", "a", "b"], ["evaluate", "a"], ["bench"], ["calibrate", "a", "--output", "b"]):
         with pytest.raises(SystemExit, match="2"):
             gem_ros(*command, "--method", "best")
     assert "choose from" in capsys.readouterr().err
+
+
+def test_words_may_stand_behind_options(capsys):
+    args = cli._parse(["ground", "picture.png", "red ball", "--method", "gem", "a door", "--json", "a cup"])
+    assert args.queries == ["red ball", "a door", "a cup"] and args.json
+    assert cli._parse(["ground", "picture.png", "--method", "gem", "a door"]).queries == ["a door"]
+    for wrong in (["ground", "picture.png", "red ball", "--no-such", "a door"], ["models", "a", "--no-such"]):
+        with pytest.raises(SystemExit, match="2"):
+            cli._parse(wrong)
+        assert "unrecognized arguments: --no-such" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        cli._parse(["models", "a", "b"])  # words where none are left to take them
+    assert "unrecognized arguments: b" in capsys.readouterr().err
 
 
 def test_ground_prints_json_with_3d(bundled, picture, capsys):

@@ -1,5 +1,6 @@
 """Prompting a SAM with what was found; its weights are random and its size is tiny."""
 
+import dataclasses
 import sys
 
 import cv2
@@ -84,6 +85,15 @@ def test_regions_become_the_masks_where_these_hold_the_pixel(prompter, monkeypat
     assert prompter.sharpen(before, picture()).targets[0] is before.targets[0]
 
 
+def test_a_pixel_at_the_images_end_is_in_it(prompter, monkeypatch):
+    height, width = SIZE
+    before = grounding(region())
+    last = dataclasses.replace(before.targets[0], pixel=(width - 0.4, height - 0.4))
+    monkeypatch.setattr(prompter, "masks", lambda *given: np.ones((1, *SIZE), bool))
+    after = prompter.sharpen(dataclasses.replace(before, targets=(last, *before.targets[1:])), picture())
+    assert after.targets[0].region.all()
+
+
 def test_nothing_found_is_not_asked_for(prompter, monkeypatch):
     monkeypatch.setattr(prompter, "masks", lambda *given: pytest.fail("asked"))
     for none in (grounding(), grounding(np.zeros(SIZE, bool))):
@@ -105,6 +115,7 @@ def test_a_folder_without_a_model_is_told_in_one_line(folder, tmp_path, broken):
     with pytest.raises(ModelError, match=r"^sam.*expected .*(SAM weights|weights of a SAM).*, got") as told:
         Prompter(path)
     assert "\n" not in str(told.value)
+    assert ("expected a folder" in str(told.value)) == (broken == "nowhere")
 
 
 @pytest.mark.parametrize("there", [True, False])

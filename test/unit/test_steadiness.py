@@ -53,6 +53,13 @@ def test_a_moment_of_much_memory_decides_nothing():
     assert judge(samples, warm_up=10).steady
 
 
+def test_nor_do_moments_that_become_more():
+    samples = run()
+    for index in range(220, len(samples), 10):  # one in a minute
+        samples[index] = dataclasses.replace(samples[index], least_mb=1100.0)
+    assert judge(samples, warm_up=10).steady
+
+
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
