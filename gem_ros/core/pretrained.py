@@ -24,6 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from gem_ros.core.architectures import applies
+from gem_ros.core.text_tower import own_text_tower
 from gem_ros.core.towers import tower_of
 from gem_ros.errors import ModelError
 from gem_ros.models import BUNDLED, ModelCard, load_card
@@ -154,7 +155,7 @@ def _load_folder(folder: Path) -> tuple[Any, Callable[[list[str]], Tensor], dict
         raise ModelError(f"model: expected weights (open_clip_model.safetensors) beside {path}, found none")
     model = f"{LOCAL_DIR}{folder}"
     tokenizer = _tokenizer(model, text)
-    clip = _create(model, None, {})
+    clip = _create(model, None, {}, **own_text_tower(folder, text))
     return clip, tokenizer, open_clip.get_model_preprocess_cfg(clip)
 
 
@@ -285,13 +286,12 @@ def _tokenizer(model: str, text: Mapping[str, Any] | None = None) -> Callable[[l
     return tokenizer
 
 
-def _create(model: str, path: Path | None, preprocess: dict[str, Any]) -> Any:
-    """The model with the weights at ``path``, or those beside a folder's config."""
+def _create(model: str, path: Path | None, preprocess: dict[str, Any], **changes: Any) -> Any:
+    """The model with the weights at ``path``, or those beside a folder's config; ``changes`` to what that says."""
     weights = None if path is None else os.fspath(path)
     try:
-        return open_clip.create_model(
-            model, pretrained=weights, force_preprocess_cfg=preprocess, weights_only=True, require_pretrained=True
-        )
+        options = {"force_preprocess_cfg": preprocess, "weights_only": True, "require_pretrained": True}
+        return open_clip.create_model(model, pretrained=weights, **options, **changes)
     except Exception as error:  # whatever a foreign file makes torch and open_clip raise
         where = weights or model.removeprefix(LOCAL_DIR)
         raise ModelError(
