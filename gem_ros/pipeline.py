@@ -37,7 +37,7 @@ from gem_ros.geometry.refine import check as check_refinement
 from gem_ros.geometry.refine import refine, upsample
 from gem_ros.geometry.registration import locate, register
 from gem_ros.geometry.target import Region, find_regions
-from gem_ros.models import BUNDLED, ModelCard, calibrated, default_config
+from gem_ros.models import BUNDLED, ModelCard, calibrated, default_config, feature_settings
 from gem_ros.queries import EXAMPLE, example_name, parse_query
 
 FloatMaps = npt.NDArray[np.float32]
@@ -91,7 +91,7 @@ class Grounder:
         precision, tag = precision or config.precision, pretrained or config.pretrained
         loaded = load_model(name, tag, where, select_precision(precision, where), sha256=config.weights_sha256)
         if config.card:
-            card = calibrated(loaded.card, config.card, name, pretrained=tag, method=config.method)
+            card = calibrated(loaded.card, config.card, name, pretrained=tag, settings=feature_settings(config))
             loaded = dataclasses.replace(loaded, card=card)
         if where.type != "cpu":
             return cls(loaded, config)
