@@ -38,7 +38,7 @@ from gem_ros.geometry.refine import check as check_refinement
 from gem_ros.geometry.refine import refine, upsample
 from gem_ros.geometry.registration import locate, register
 from gem_ros.geometry.target import find_regions
-from gem_ros.models import BUNDLED, ModelCard, calibrated, default_config
+from gem_ros.models import BUNDLED, ModelCard, calibrated, default_config, feature_settings
 from gem_ros.queries import example_name, parse_query
 
 COMMON = (480, 640)  # (H, W) of most cameras' images
@@ -92,7 +92,7 @@ class Grounder:
         precision, tag = precision or config.precision, pretrained or config.pretrained
         loaded = load_model(name, tag, where, select_precision(precision, where), sha256=config.weights_sha256)
         if config.card:
-            card = calibrated(loaded.card, config.card, name, pretrained=tag, method=config.method)
+            card = calibrated(loaded.card, config.card, name, pretrained=tag, settings=feature_settings(config))
             loaded = dataclasses.replace(loaded, card=card)
         if where.type != "cpu":
             return cls(loaded, config)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gem_ros.benchmarks.published import Published, agreement
+from gem_ros.benchmarks.reference import no_form
 from gem_ros.benchmarks.results import Measurement
 from gem_ros.benchmarks.subject import square
 from gem_ros.benchmarks.timing import Progress, Times, in_turns, ratio
@@ -38,10 +39,12 @@ def measure(
     seconds: float,
     *,
     progress: Progress,
+    note: Callable[[str], None],
 ) -> Iterator[Measurement]:
     """Latency, throughput, the published algorithm beside it, and how far the results agree.
 
-    ``images`` (H, W, 3) uint8 RGB are cut to the model's input first, so that neither side resizes.
+    ``images`` (H, W, 3) uint8 RGB are cut to the model's input first, so that neither side resizes. ``note`` is told
+    why the published algorithm is left out, where it is.
     """
     cuda, size = grounder.device.type == "cuda", grounder.image_size(grounder.config)
     images = [square(each, size) for each in images]
@@ -69,7 +72,11 @@ def measure(
         rate = batch / float(np.median(many.wall))
         yield Measurement(f"model.throughput.{batch}", rate, "images/s", "higher", f"throughput at batch {batch}")
     if grounder.config.method == "gem":  # what is published is GEM
-        yield from _beside(grounder, images, queries, seconds, finish=finish, progress=part(steps - 1))
+        exact = Published(grounder, torch.float32)
+        if missing := no_form(exact.model.clip.visual):
+            note(f"{missing}: it was not measured beside it")
+            return
+        yield from _beside(grounder, exact, images, queries, seconds, finish=finish, progress=part(steps - 1))
 
 
 def await_compilation(grounder: Grounder) -> None:
@@ -88,6 +95,7 @@ def _latencies(alone: Times) -> Iterator[Measurement]:
 
 def _beside(
     grounder: Grounder,
+    exact: Published,
     images: Images,
     queries: list[str],
     seconds: float,
@@ -97,7 +105,6 @@ def _beside(
 ) -> Iterator[Measurement]:
     """In pairs: image to the cosines of all queries, texts cached on both sides unless said."""
     cuda = grounder.device.type == "cuda"
-    exact = Published(grounder, torch.float32)
     side = input_size((1, 1), images[0].shape[0], exact.model.patch_size)[0]
     images = [square(each, side) for each in images]
     text = grounder.text.embed(queries)

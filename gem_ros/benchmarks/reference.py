@@ -11,7 +11,22 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from open_clip.transformer import VisionTransformer
+from torch import Tensor, nn
+
+LEFT_OUT = ("attn.ln_q", "attn.ln_k", "attn.head_scale", "attn.logit_scale", "attn.ln_inner", "ln_attn")  # of a block
+
+
+def no_form(visual: Any) -> str:
+    """Why the published algorithm, which is for CLIP's own ViT, has no form for this tower; empty: it has."""
+    if not isinstance(visual, VisionTransformer):
+        return f"the published algorithm has no form for {type(getattr(visual, 'trunk', visual)).__name__} of timm"
+    for block in visual.transformer.resblocks:
+        parts = {**dict(block.named_modules()), **dict(block.named_parameters())}
+        for name in LEFT_OUT:
+            if not isinstance(parts.get(name, nn.Identity()), nn.Identity):
+                return f"the published algorithm has no form for a ViT with {name}"
+    return ""
 
 
 def reference_tokens(
@@ -20,7 +35,7 @@ def reference_tokens(
     """Normalised pixels (B, 3, H, W) -> unit-norm patch tokens (B, h·w, D) of an open_clip ``VisionTransformer``.
 
     ``blocks`` is the published ``depth`` less one; ``inv_temperature`` is 1/τ, None: adaptive per image.
-    For towers with softmax attention as CLIP's, without query and key norms or head scales.
+    For the towers of which :func:`no_form` says nothing.
     """
     x = _embed(visual, pixels)
     resblocks = list(visual.transformer.resblocks)

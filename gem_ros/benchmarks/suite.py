@@ -26,19 +26,19 @@ Say = Callable[[str, float], None]
 def perform(plan: Plan, say: Say) -> Results:
     """Measure; :class:`~gem_ros.errors.GemError` where something of it cannot run here."""
     load, hardware = os.getloadavg()[0], machine.hardware()
-    notes = machine.load_note(load, int(hardware["cores"]))
+    notes = list(machine.load_note(load, int(hardware["cores"])))
     settings = _settings(plan)
     if subject.is_random(plan.model, plan.pretrained):
-        notes += ("random weights: the speed is that of real ones, what is found means nothing",)
+        notes.append("random weights: the speed is that of real ones, what is found means nothing")
     say("reading the sample recording", 0.0)
     scenes = subject.scenes()
     with subject.weights(plan.model, plan.pretrained) as weights:
         config = replace(default_config(plan.model), plan.values | {"pretrained": weights})
         measurements = _from_outside(plan, config, scenes, say)
         if {"model", "queries"} & set(plan.parts):
-            measurements += _inside(plan, config, scenes, settings=settings, say=say)
+            measurements += _inside(plan, config, scenes, settings=settings, notes=notes, say=say)
         if settings.get("compile", "").startswith("eager"):
-            notes += (f"the model ran {settings['compile']}",)
+            notes.append(f"the model ran {settings['compile']}")
     return Results(
         date=datetime.now(timezone.utc).date().isoformat(),
         revision=machine.revision(),
@@ -92,9 +92,16 @@ def _from_outside(plan: Plan, config: Config, scenes: Sequence[Observation], say
 
 
 def _inside(
-    plan: Plan, config: Config, scenes: Sequence[Observation], *, settings: dict[str, str], say: Say
+    plan: Plan,
+    config: Config,
+    scenes: Sequence[Observation],
+    *,
+    settings: dict[str, str],
+    notes: list[str],
+    say: Say,
 ) -> list[Measurement]:
-    """The parts that use the model as a library; what was chosen for this machine goes into ``settings``."""
+    """The parts that use the model as a library; what was chosen for this machine goes into ``settings``, what could
+    not be measured into ``notes``."""
     from gem_ros.benchmarks import grounding, inference
     from gem_ros.pipeline import Grounder
 
@@ -106,7 +113,7 @@ def _inside(
     if "model" in plan.parts:
         images, texts = [each.image for each in scenes], list(islice(subject.texts(), plan.queries))
         progress = partial(say, "the model beside the published one")
-        found += inference.measure(grounder, images, texts, batches, plan.seconds, progress=progress)
+        found += inference.measure(grounder, images, texts, batches, plan.seconds, progress=progress, note=notes.append)
     if "queries" in plan.parts:
         say("queries", 0.0)
         found += grounding.measure(grounder, scenes[0], plan.queries, plan.seconds, partial(say, "queries"))

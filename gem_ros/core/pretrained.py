@@ -21,6 +21,7 @@ from torch import Tensor
 from gem_ros.core import weights
 from gem_ros.core.architectures import applies
 from gem_ros.core.download import digest
+from gem_ros.core.text_tower import own_text_tower
 from gem_ros.core.towers import tower_of
 from gem_ros.core.weights import first_line
 from gem_ros.errors import ModelError
@@ -149,7 +150,7 @@ def _load_folder(folder: Path) -> tuple[Any, Callable[[list[str]], Tensor], dict
         raise ModelError(f"model: expected weights (open_clip_model.safetensors) beside {path}, found none")
     model = f"{LOCAL_DIR}{folder}"
     tokenizer = _tokenizer(model, text)
-    clip = _create(model, None, {})
+    clip = _create(model, None, {}, **own_text_tower(folder, text))
     return clip, tokenizer, open_clip.get_model_preprocess_cfg(clip)
 
 
@@ -223,13 +224,12 @@ def _tokenizer(model: str, text: Mapping[str, Any] | None = None) -> Callable[[l
     return tokenizer
 
 
-def _create(model: str, path: Path | None, preprocess: dict[str, Any]) -> Any:
-    """The model with the weights at ``path``, or those beside a folder's config."""
+def _create(model: str, path: Path | None, preprocess: dict[str, Any], **changes: Any) -> Any:
+    """The model with the weights at ``path``, or those beside a folder's config; ``changes`` to what that says."""
     file = None if path is None else os.fspath(path)
+    options = {"force_preprocess_cfg": preprocess, "weights_only": True, "require_pretrained": True}
     try:
-        return open_clip.create_model(
-            model, pretrained=file, force_preprocess_cfg=preprocess, weights_only=True, require_pretrained=True
-        )
+        return open_clip.create_model(model, pretrained=file, **options, **changes)
     except Exception as error:  # whatever a foreign file makes torch and open_clip raise
         where = file or model.removeprefix(LOCAL_DIR)
         raise ModelError(

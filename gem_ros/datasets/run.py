@@ -143,9 +143,11 @@ def _read(file: Path, settings: Mapping[str, Any], labels: int) -> dict[str, dic
             break
     if not rows:
         return {}
-    before = rows[0].get("settings") if isinstance(rows[0], dict) else None
-    if before != json.loads(json.dumps(dict(settings))):
-        raise BagError(f"{file}: expected an earlier run with these settings, got others; choose another --output")
+    before, now = rows[0].get("settings") if isinstance(rows[0], dict) else None, json.loads(json.dumps(dict(settings)))
+    if before != now:
+        raise BagError(
+            f"{file}: expected an earlier run with these settings, got {_others(before, now)}; choose another --output"
+        )
     try:
         kept = {str(row.pop("name")): row for row in rows[1:]}
         for row in kept.values():
@@ -153,3 +155,16 @@ def _read(file: Path, settings: Mapping[str, Any], labels: int) -> dict[str, dic
     except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
         raise BagError(f"{file}: expected counts of an earlier run, got something else; delete it") from error
     return kept
+
+
+def _others(before: Any, now: Mapping[str, Any]) -> str:
+    """Which settings an earlier run had otherwise, ``other image_size 96, not 0``; of long ones the name alone."""
+    if not isinstance(before, dict):
+        return "something else"
+    named = []
+    for name in sorted({*before, *now}):
+        was, is_now = before.get(name), now.get(name)
+        if was != is_now:
+            pair = f" {was!r}, not {is_now!r}"
+            named.append(f"other {name}{pair if len(pair) <= 60 else ''}")
+    return ", ".join(named)

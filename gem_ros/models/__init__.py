@@ -24,6 +24,8 @@ QUICK = "-quickgelu"  # an architecture's name with the activation that some wei
 Evidence = Literal["cosine", "cosine_mean", "contrast", "relevancy"]
 RelevancyKind = Literal["lerf", "sigmoid"]
 EVIDENCES: tuple[Evidence, ...] = get_args(Evidence)
+# Of GEM's numbers those that a method reads.
+READ = {"gem": ("blocks", "iterations", "temperature", "projections", "normalise"), "clip_surgery": ("blocks",)}
 
 
 @dataclass(frozen=True)
@@ -106,14 +108,25 @@ def default_config(model: str) -> Config:
     return replace(Config(), {"model": model, **load_card(model).defaults})
 
 
+def feature_settings(config: Config) -> dict[str, Any]:
+    """Parameters by dotted name that the cosines depend on, and with them what a calibration is good for."""
+    numbers = {f"gem.{name}": getattr(config.gem, name) for name in READ.get(config.method, ())}
+    return {"method": config.method, "feature_surgery": config.feature_surgery, **numbers}
+
+
 def calibrated(
-    card: ModelCard, path: str | Path, model: str, *, pretrained: str | None = None, method: str | None = None
+    card: ModelCard,
+    path: str | Path,
+    model: str,
+    *,
+    pretrained: str | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> ModelCard:
     """``card`` with the presence and relevancy of the file at ``path``, as ``gem-ros calibrate`` writes it.
 
-    ``model``, ``pretrained`` (a tag, or a weights file, known by its name) and ``method`` are those in use; the
-    file must have been made with them, and with these very weights where both cards name a sha256. What is None
-    is not compared. Raises :class:`ModelError`.
+    ``model``, ``pretrained`` (a tag, or a weights file, known by its name) and ``settings`` (:func:`feature_settings`)
+    are those in use; the file must have been made with them, and with these very weights where both cards name a
+    sha256. What is None, or not in the file, is not compared. Raises :class:`ModelError`.
     """
     file = Path(path).expanduser()
     try:
@@ -124,7 +137,8 @@ def calibrated(
         raise ModelError(f"card {path}: expected JSON, got: {error}; run gem-ros calibrate again") from error
     try:
         _same(values, "model", _architecture(model))
-        _same(values, "method", method)
+        for name, value in (settings or {}).items():
+            _same(values, name, value)
         if model != BUNDLED:
             _same(values, "pretrained", pretrained and _weights_name(pretrained))
         _same(values, "sha256", card.sha256)
@@ -143,17 +157,19 @@ def _weights_name(pretrained: str) -> str:
     return Path(pretrained).name
 
 
-def _same(values: Any, key: str, used: str | None) -> None:
+def _same(values: Any, key: str, used: Any) -> None:
     """Refuse a card made with another ``key`` than ``used``; only the model itself must be named."""
     if not isinstance(values, Mapping):
         raise ModelError(f"expected an object, got {short(values)}")
     given = values.get(key)
     if given is None and key == "model":
         raise ModelError("model: expected in the file, found none")
-    if not given or not used:
+    if given in (None, "") or used in (None, ""):
         return
-    name = {"model": _architecture, "pretrained": _weights_name}.get(key, str)
-    if not isinstance(given, str) or name(given) != used:
+    name = {"model": _architecture, "pretrained": _weights_name}.get(key)
+    if name and isinstance(given, str):
+        given = name(given)
+    if given != used:
         raise ModelError(f"{key}: expected {short(used)}, which is in use, got {short(given)}")
 
 

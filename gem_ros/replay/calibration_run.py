@@ -13,7 +13,7 @@ import numpy as np
 
 from gem_ros.core import similarity
 from gem_ros.errors import GemError
-from gem_ros.models import BUNDLED, EVIDENCES, Evidence, Presence
+from gem_ros.models import BUNDLED, EVIDENCES, Evidence, Presence, feature_settings
 from gem_ros.pipeline import IMAGE_SIZE, Grounder
 from gem_ros.replay.calibration import (
     Judgement,
@@ -120,7 +120,7 @@ def write_card(path: Path, grounder: Grounder, collected: Collected, found: Cali
         "model": config.model,
         "pretrained": None if config.model == BUNDLED else config.pretrained,
         "sha256": card.sha256 or None,
-        "method": config.method,
+        **feature_settings(config),
         "image_size": config.image_size or card.defaults.get("image_size") or IMAGE_SIZE,
         "presence": asdict(found.presence),
         "relevancy": asdict(card.relevancy),

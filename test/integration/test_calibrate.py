@@ -9,7 +9,7 @@ import pytest
 from recorded import HEIGHT, WIDTH, make, scene
 
 from gem_ros import cli
-from gem_ros.models import EVIDENCES, calibrated, load_card
+from gem_ros.models import EVIDENCES, calibrated, default_config, feature_settings, load_card
 from gem_ros.replay.labelled import MIN_VISIBLE, evenly, open_labelled, read_picture
 
 IMAGES = 20
@@ -50,7 +50,9 @@ def test_a_recording_gives_a_card_a_plot_and_tables(recording, tmp_path, capsys)
     assert gem_ros("calibrate", recording, *arguments) == 0
     printed = capsys.readouterr().out
     values = json.loads((output / "card.json").read_text())
-    card = calibrated(load_card("bundled"), output / "card.json", "bundled", method="gem")
+    card = calibrated(
+        load_card("bundled"), output / "card.json", "bundled", settings=feature_settings(default_config("bundled"))
+    )
     assert card.presence.evidence in EVIDENCES and card.presence.a > 0
     assert card.relevancy == load_card("bundled").relevancy
     assert (values["images"], values["numbers"]["held_out"], values["image_size"]) == (IMAGES, True, 192)

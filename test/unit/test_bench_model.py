@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import open_clip
 import pytest
+import timm
 import torch
 from safetensors.torch import load_file
 
@@ -48,6 +49,33 @@ def test_bench_measures_the_model(bundled, tmp_path, capsys):
     assert {"model.latency.p99", "model.throughput.2", "model.speedup.published", "queries.cached.64"} <= names
     assert found.settings["image_size"] == "96" and found.settings["precision"] == "fp32"
     assert "model.latency.p50" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("tower", "kind"), [("eva02_base_patch16_clip_224", "Eva"), ("vit_base_patch16_siglip_224", "VisionTransformer")]
+)
+def test_where_the_published_algorithm_has_no_form_that_is_said_and_left_out(
+    tower, kind, tmp_path, monkeypatch, capsys
+):
+    pool = "token" if kind == "Eva" else "map"
+    config = {
+        "embed_dim": 32,
+        "vision_cfg": {"image_size": 224, "timm_model_name": tower, "timm_pool": pool, "timm_proj": None},
+        "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+        "custom_text": True,
+    }
+    created, tiny = timm.create_model, {"embed_dim": 64, "depth": 6, "num_heads": 2}
+    monkeypatch.setattr(timm, "create_model", lambda *given, **others: created(*given, **{**others, **tiny}))
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "tiny-timm", config)
+    output, small = tmp_path / "results.json", ["--pretrained", "random", "--image-size", "32", "--plot"]
+    arguments = ["--model", "tiny-timm", *small, "--parts", "model,queries", *QUICK, "--output", str(output)]
+    assert cli.main(["bench", *arguments]) == 0
+    found = results.read(output)
+    assert [f"no form for {kind} of timm" in note for note in found.notes].count(True) == 1
+    names = {each.name for each in found.measurements}
+    assert {"model.latency.p50", "model.throughput.2", "queries.new"} <= names
+    assert not [name for name in names if name.startswith(("model.pair", "model.speedup", "model.agreement"))]
+    assert f"no form for {kind} of timm" in capsys.readouterr().out
 
 
 def test_random_weights_are_the_same_each_time_and_gone_afterwards(bundled_folder, monkeypatch):

@@ -220,3 +220,11 @@ def test_wrong_input_is_one_line(arguments, line, capsys):
     assert gem_ros(*arguments) == 2
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 1 and said[0].startswith("gem-ros benchmark: ") and line in said[0]
+
+
+def test_settings_that_differ_are_named():
+    before = {"images": 3, "gem": {"blocks": 2}, "classes": ["a" * 80], "slide": 0}
+    now = {"images": 4, "gem": {"blocks": 2}, "classes": ["b" * 80], "slide": 0}
+    assert run._others(before, now) == "other classes, other images 3, not 4"
+    assert run._others(before, {**before, "method": "gem"}) == "other method None, not 'gem'"
+    assert run._others([1], now) == "something else"

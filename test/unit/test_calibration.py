@@ -2,7 +2,6 @@
 
 import json
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,9 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gem_ros.config import Config, replace
 from gem_ros.data import PatchFeatures
 from gem_ros.errors import ModelError
-from gem_ros.models import DEFAULT_CARD, EVIDENCES, Presence, calibrated
+from gem_ros.models import DEFAULT_CARD, EVIDENCES, Presence, calibrated, feature_settings
 from gem_ros.replay import calibration
 from gem_ros.replay.calibration import Samples, fit_logistic, fit_presence, is_hard
 from gem_ros.replay.calibration_run import calibrate, collect, write_card
@@ -271,7 +271,7 @@ class Model:
 
     def __init__(self):
         self.card = DEFAULT_CARD
-        self.config = SimpleNamespace(model="ViT-B-16", pretrained="openai", method="gem", image_size=0)
+        self.config = replace(Config(), {"model": "ViT-B-16", "pretrained": "openai"})
         self.text = self
         self.encoded = 0
 
@@ -357,9 +357,13 @@ def test_the_card_is_read_back_as_it_was_fitted(tmp_path):
     collected = collect(Model(), source(list(many(12))), lambda share: None)
     found = calibrate(collected)
     write_card(tmp_path / "card.json", Model(), collected, found)
-    card = calibrated(DEFAULT_CARD, tmp_path / "card.json", "ViT-B-16", pretrained="openai", method="gem")
+    card = calibrated(DEFAULT_CARD, tmp_path / "card.json", "ViT-B-16", pretrained="openai")
     assert (card.presence, card.relevancy) == (found.presence, DEFAULT_CARD.relevancy)
     values = json.loads((tmp_path / "card.json").read_text(), parse_constant=pytest.fail)  # no NaN in it
+    assert (values["method"], values["feature_surgery"], values["gem.projections"]) == ("gem", False, "qkv")
+    other = feature_settings(replace(Config(), {"gem.projections": "qk"}))
+    with pytest.raises(ModelError, match=r"gem\.projections: expected 'qk', which is in use, got 'qkv'"):
+        calibrated(DEFAULT_CARD, tmp_path / "card.json", "ViT-B-16", settings=other)
     assert (values["image_size"], values["images"], values["numbers"]["held_out"]) == (448, 12, False)
     assert set(values["numbers"]["evidence_auroc"]) == set(EVIDENCES)
 

@@ -5,8 +5,9 @@ import json
 
 import pytest
 
+from gem_ros.config import METHODS, Config, replace
 from gem_ros.errors import ModelError
-from gem_ros.models import DEFAULT_CARD, Presence, Relevancy, calibrated
+from gem_ros.models import DEFAULT_CARD, Presence, Relevancy, calibrated, feature_settings
 
 MODEL, SHA = "ViT-B-16-quickgelu", "ab" * 32
 GOOD = {
@@ -44,7 +45,7 @@ def test_presence_and_relevancy_come_from_the_file_and_nothing_else(write):
     ("model", "known"),
     [
         (MODEL, {}),
-        (MODEL, {"pretrained": "openai", "method": "gem"}),
+        (MODEL, {"pretrained": "openai", "settings": {"method": "gem", "feature_surgery": False}}),
         ("ViT-B-16", {"pretrained": "openai"}),  # the loader corrects the activation: the same weights
         (MODEL, {"pretrained": None}),
     ],
@@ -68,12 +69,54 @@ def test_weights_files_are_known_by_name_and_bundled_weights_by_their_sum(write)
         ({"model": "ViT-L-14"}, "model: expected 'ViT-L-14'"),
         ({"model": "bundled"}, "model: expected 'bundled'"),
         ({"pretrained": "laion2b"}, "pretrained: expected 'laion2b', which is in use, got 'openai'"),
-        ({"method": "clip"}, "method: expected 'clip'"),
+        ({"settings": {"method": "clip"}}, "method: expected 'clip'"),
     ],
 )
 def test_a_card_of_another_model_is_refused(write, known, said):
     with pytest.raises(ModelError, match=said):
         calibrated(DEFAULT_CARD, write(GOOD), **{"model": MODEL, **known})
+
+
+CHANGED = {
+    "feature_surgery": True,
+    "gem.blocks": 3,
+    "gem.iterations": 2,
+    "gem.temperature": 0.5,
+    "gem.projections": "qk",
+    "gem.normalise": False,
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_a_card_made_with_another_setting_is_refused(write, name):
+    """JSON is what is read back, so that 0.0 is 0 there."""
+    used = feature_settings(Config())
+    path = write({**GOOD, **json.loads(json.dumps(used)), "gem.temperature": 0})
+    assert calibrated(DEFAULT_CARD, path, MODEL, settings=used).presence.a == 80.5
+    other = feature_settings(replace(Config(), {name: CHANGED[name]}))
+    with pytest.raises(ModelError, match=rf"{name}: expected {CHANGED[name]!r}, which is in use, got ") as refused:
+        calibrated(DEFAULT_CARD, path, MODEL, settings=other)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", CHANGED)
+@pytest.mark.parametrize("value", [[1], {"a": 1}, "\0", float("nan")])
+def test_a_setting_of_another_kind_is_refused_in_one_line(write, name, value):
+    path = write({**GOOD, name: value})
+    with pytest.raises(ModelError, match=name) as refused:
+        calibrated(DEFAULT_CARD, path, MODEL, settings=feature_settings(Config()))
+    assert "\n" not in str(refused.value)
+
+
+def test_only_what_a_method_reads_is_compared(write):
+    """A card made before these settings were written down has none of them."""
+    assert calibrated(DEFAULT_CARD, write(GOOD), MODEL, settings=feature_settings(Config())).presence.a == 80.5
+    read = {method: feature_settings(replace(Config(), {"method": method})) for method in METHODS}
+    assert set(read["gem"]) == {"method", *CHANGED}
+    assert set(read["clip_surgery"]) == {"method", "feature_surgery", "gem.blocks"}
+    assert all(
+        set(read[each]) == {"method", "feature_surgery"} for each in METHODS if each not in {"gem", "clip_surgery"}
+    )
 
 
 def without(key):

@@ -10,7 +10,8 @@ import torch
 from open_clip.transformer import QuickGELU, VisionTransformer
 from torch import nn
 
-from gem_ros.benchmarks.reference import reference_maps, reference_tokens
+from gem_ros.benchmarks.reference import no_form, reference_maps, reference_tokens
+from gem_ros.core.architectures import applies
 from gem_ros.core.encoder import DenseEncoder
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "gem_reference.npz")
@@ -56,3 +57,46 @@ def test_maps_are_stretched_cosines_of_freshly_encoded_text(random_clip):
     row, column = divmod(int(cosines.argmax()), 4)
     top = int(maps[1, 1].argmax())
     assert (top // 64 // 16, top % 64 // 16) == (row, column)
+
+
+def native():
+    """open_clip's own ViTs, one for each way in which they are built, sizes apart."""
+    found = {}
+    for name in open_clip.list_models():
+        config = open_clip.get_model_config(name)
+        if applies(config)[0] != "no" and "timm_model_name" not in config["vision_cfg"]:
+            sizes = ("image_size", "layers", "width", "patch_size", "head_width", "mlp_ratio")
+            kind = {key: value for key, value in config["vision_cfg"].items() if key not in sizes}
+            found.setdefault(repr((sorted(kind.items()), config.get("quick_gelu"))), (name, kind))
+    return found.values()
+
+
+SHAPE = {"image_size": 64, "layers": 3, "width": 64, "head_width": 32, "patch_size": 16}
+TEXT = {"context_length": 16, "vocab_size": 64, "width": 32, "heads": 2, "layers": 1}
+
+
+@pytest.mark.parametrize(("name", "kind"), native())
+@torch.no_grad()
+def test_every_native_tower_has_its_form(name, kind):
+    quick = open_clip.get_model_config(name).get("quick_gelu", False)
+    visual = open_clip.CLIP(32, {**SHAPE, **kind}, TEXT, quick_gelu=quick).eval().visual
+    pixels = torch.randn(1, 3, 48, 80, generator=torch.Generator().manual_seed(0))
+    assert no_form(visual) == ""
+    torch.testing.assert_close(
+        DenseEncoder(visual, blocks=2)(pixels), reference_tokens(visual, pixels, 2), atol=1e-5, rtol=0
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "part"),
+    [
+        ("qk_norm", "attn.ln_q"),
+        ("scale_heads", "attn.head_scale"),
+        ("scale_attn_inner", "attn.ln_inner"),
+        ("scale_attn", "ln_attn"),
+    ],
+)
+def test_other_native_towers_have_none(option, part):
+    visual = VisionTransformer(64, 16, 64, 2, 2, 4.0, block_type="custom", **{option: True})
+    assert no_form(visual) == f"the published algorithm has no form for a ViT with {part}"
+    assert no_form(VisionTransformer(64, 16, 64, 2, 2, 4.0, block_type="custom")) == ""
