@@ -1,8 +1,9 @@
-"""Part ``ros``: message in, message out, with a model that takes no time."""
+"""Part ``ros``: message in, message out, with a model that takes no time; and a plain node of rclpy beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,16 @@ from gem_ros.benchmarks.timing import Progress
 from gem_ros.data import Observation
 
 RATE = 30.0  # images per s
+PLAIN = ("-m", "gem_ros.benchmarks.plain")
 TOPICS = ("result", "target", "heatmap")
 
 
 def measure(scenes: Sequence[Observation], logs: Path, seconds: float, progress: Progress) -> Iterator[Measurement]:
     """From a camera's process to the node's and back, at 30 images per second."""
     asked = {"model": "bundled", "queries": ["red ball"]}
-    seen = film(scenes, TOPICS, STUB, asked, log=logs / "ros.log", rate=RATE, seconds=seconds, progress=progress)
+    show = partial(film, scenes, TOPICS, rate=RATE, seconds=seconds)
+    plain = show(PLAIN, {}, log=logs / "plain.log", progress=lambda share: progress(share / 2))
+    seen = show(STUB, asked, log=logs / "ros.log", progress=lambda share: progress((1 + share) / 2))
     size = "x".join(map(str, scenes[0].image.shape[1::-1]))
     for percentile in (50, 95, 99):
         what = f"image in to target, result and heatmap out, {size}, between processes"
@@ -29,3 +33,6 @@ def measure(scenes: Sequence[Observation], logs: Path, seconds: float, progress:
     yield Measurement("ros.cpu", seen.cpu, "%", "lower", f"of one core, at {RATE:g} images per second")
     answered = 100 * len(seen.latency) / seen.shown
     yield Measurement("ros.answered", answered, "%", "higher", "of the images, answered on all three topics")
+    what = "the same of a plain rclpy node that answers with messages made before"
+    yield Measurement("ros.plain.p50", float(np.median(plain.latency)), "ms", "neither", what)
+    yield Measurement("ros.plain.cpu", plain.cpu, "%", "neither", f"of one core, {what}")

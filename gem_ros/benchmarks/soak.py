@@ -34,7 +34,7 @@ ASKS = 3  # questions for each sample
 AT_A_TIME = 16  # texts in a question, the node's default limit
 # More than the node keeps embeddings of (1024), so that old ones go; asked for once within the warm-up.
 TEXTS = 1200
-WARM_UP = 10.0  # min, or a third of a shorter run
+WARM_UP = 30.0  # min, or half of a shorter run: malloc's heaps took 26 until they had found their size
 MB = 2**20 / 1e6  # per MiB
 TOPICS = ("result", "targets", "heatmap", "overlay")
 Say = Callable[[float], None]
@@ -103,7 +103,7 @@ def soak(minutes: float, rate: float, output: Path, module: Sequence[str] = REAL
     """Run the node for ``minutes``, write ``output`` (CSV, also while it runs) and its plot, and judge."""
     scenes, found = subject.scenes(), list[Sample]()
     parameters = {"model": "bundled", "queries": ["red ball"], "max_queries": AT_A_TIME}
-    warm_up = min(WARM_UP, minutes / 3)
+    warm_up = min(WARM_UP, minutes / 2)
     title = f"{time.strftime('%Y-%m-%d')}, {machine.hardware()['cpu']}, {machine.hardware()['cores']} cores"
     title += f", revision {machine.revision() or 'unknown'}, {rate:g} images per second"
     with (
@@ -124,7 +124,7 @@ def soak(minutes: float, rate: float, output: Path, module: Sequence[str] = REAL
 def main(args: Sequence[str] | None = None, module: Sequence[str] = REAL) -> int:
     """0: steady; 1: something grows or stops; 2: bad input."""
     parser = argparse.ArgumentParser(prog="soak.sh", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("minutes", nargs="?", type=float, default=30.0, help="how long (default: 30)")
+    parser.add_argument("minutes", nargs="?", type=float, default=60.0, help="how long (default: 60)")
     parser.add_argument("--rate", type=float, default=RATE, help=f"images per second (default: {RATE:g})")
     parser.add_argument("--output", type=Path, default=Path("runs/soak.csv"), help="default: runs/soak.csv")
     given = parser.parse_args(args)

@@ -18,7 +18,7 @@ from gem_ros.errors import GemError
 
 LIMIT = 1.0  # MB/h by which memory may grow
 LEAST = 9  # samples after the warm-up that can be judged
-WINDOW, FEWEST = 2.0, 5  # min: in each the node gives back what is free at least once; so many in a short run
+WINDOW, FEWEST = 2.0, 5  # min: in each the node gives back what is free once or twice; so many in a short run
 BLUE, ORANGE, GRAY = "#0969da", "#bc4c00", "#8c959f"
 
 
@@ -59,7 +59,8 @@ class Verdict:
 def judge(samples: Sequence[Sample], warm_up: float) -> Verdict:
     """Look at what came after ``warm_up`` minutes; :class:`GemError` where that is too little.
 
-    What is judged of memory is the least of each window: what is held on to, not what a moment of much work takes.
+    What is judged of memory is each window's median of the least since a sample before: what is held on to, neither
+    what a moment of much work takes nor what has just been given back.
     """
     kept = [each for each in samples if each.minute > warm_up]
     if len(kept) < LEAST:
@@ -85,7 +86,7 @@ def growth(samples: Sequence[Sample]) -> tuple[float, float, float]:
     hours, memory = np.array([(each.minute / 60, each.least_mb) for each in samples]).T
     count = max(FEWEST, int(60 * (hours[-1] - hours[0]) / WINDOW))
     parts = [part for part in np.array_split(np.arange(len(samples)), count) if len(part)]
-    found = theilslopes([memory[part].min() for part in parts], [np.median(hours[part]) for part in parts])
+    found = theilslopes([np.median(memory[part]) for part in parts], [np.median(hours[part]) for part in parts])
     return float(found.slope), float(found.low_slope), float(found.high_slope)
 
 
