@@ -227,9 +227,9 @@ def _tokenizer(model: str, text: Mapping[str, Any] | None = None) -> Callable[[l
 def _create(model: str, path: Path | None, preprocess: dict[str, Any], **changes: Any) -> Any:
     """The model with the weights at ``path``, or those beside a folder's config; ``changes`` to what that says."""
     file = None if path is None else os.fspath(path)
-    options = {"force_preprocess_cfg": preprocess, "weights_only": True, "require_pretrained": True}
+    given = {"pretrained": file, "require_pretrained": True, "force_preprocess_cfg": preprocess}
     try:
-        return open_clip.create_model(model, pretrained=file, **options, **changes)
+        return open_clip.create_model(model, weights_only=True, **given, **changes)
     except Exception as error:  # whatever a foreign file makes torch and open_clip raise
         where = file or model.removeprefix(LOCAL_DIR)
         raise ModelError(
