@@ -22,6 +22,7 @@ from std_srvs.srv import SetBool, Trigger
 from gem_ros.config import parameters as every_parameter
 from gem_ros.config import value_of
 from gem_ros.core.pretrained import LoadedModel
+from gem_ros.core.scores import Scores
 from gem_ros.models import DEFAULT_CARD
 from gem_ros.pipeline import Grounder
 from gem_ros.ros import answering, diagnostics, looking, node, outputs, parameters, receiving, worker
@@ -66,6 +67,7 @@ def load(config):
     model = LoadedModel(clip, None, (0.5,) * 3, (0.25,) * 3, "bilinear", (PATCH, PATCH), DEFAULT_CARD)
     grounder = Grounder(model, config, Tower())
     grounder.text = Text()
+    grounder._scores = Scores(grounder.text, grounder.examples, DEFAULT_CARD)
     return grounder
 
 
@@ -111,7 +113,7 @@ def _unforeseen():
 def steady(clock):
     """The node's threads are calls from here on, its steady time is ``clock``'s."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worker, "threading", SimpleNamespace(Thread=Still))
+        patch.setattr(worker, "threading", SimpleNamespace(Thread=Still, Lock=threading.Lock, Event=threading.Event))
         patch.setattr(receiving, "threading", SimpleNamespace(Thread=Still, Event=threading.Event))
         patch.setattr(worker, "Mailbox", Polled)
         patch.setattr(worker, "traceback", SimpleNamespace(format_exc=_unforeseen))
