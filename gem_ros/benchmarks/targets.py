@@ -42,7 +42,7 @@ TARGETS = (
     Target("model.throughput.32", 1200, least=True, device="cuda", model=VIT),
     Target("model.agreement.cosine", 0.999, least=True),
     Target("model.agreement.argmax", 99, least=True),
-    Target("queries.ratio.64", 1.15),
+    Target("queries.ratio.64", 1.15, model=VIT),
     Target("queries.new.share", 3, model=VIT),
     Target("ros.overhead.p50", 4),
     Target("ros.cpu", 15),

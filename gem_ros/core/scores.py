@@ -52,7 +52,11 @@ class Scores:
             for texts in (similarity.CANONICAL, (*config.negatives, *(worded if config.exclusive else ())))
         )
         text = self._text.embed(
-            [*(text if text in worded else similarity.CANONICAL[0] for text in queries), *canonical, *others]
+            [
+                *(similarity.CANONICAL[0] if text.startswith(EXAMPLE) else text for text in queries),
+                *canonical,
+                *others,
+            ]
         )
         if examples:
             text = text.clone()  # the other one is kept

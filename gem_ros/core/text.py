@@ -51,7 +51,7 @@ class TextEncoder:
         self._capacity = capacity
         self._disk = TextCache(folder, fingerprint(model, tokenizer, self._templates)) if folder else None
         self._kept: OrderedDict[str, Tensor] = OrderedDict()
-        self._stacked: OrderedDict[tuple[str, ...], Tensor] = OrderedDict()
+        self._stacked: OrderedDict[tuple[str, ...], tuple[Tensor, list[str]]] = OrderedDict()  # and whose they are
         self._lock = threading.Lock()
         if vocabulary:
             self._check_templates()
@@ -62,17 +62,18 @@ class TextEncoder:
             raise ModelError("text: expected at least one text to embed, got none")
         asked = tuple(texts)
         with self._lock:
-            names = {text: self._names(text) for text in asked}
-            used = list(dict.fromkeys(name for each in names.values() for name in each))
-            if missing := [name for name in used if name not in self._kept]:
-                self._kept.update(self._find(missing))
-            for name in used:
-                self._kept.move_to_end(name)
             if asked not in self._stacked:  # every image is asked for the same
-                self._stacked[asked] = torch.stack(
-                    [_mean([self._kept[name] for name in names[text]]) for text in asked]
-                )
-            embeddings = self._stacked[asked]
+                names = {text: self._names(text) for text in asked}
+                used = list(dict.fromkeys(name for each in names.values() for name in each))
+                if missing := [name for name in used if name not in self._kept]:
+                    self._kept.update(self._find(missing))
+                means = [_mean([self._kept[name] for name in names[text]]) for text in asked]
+                self._stacked[asked] = torch.stack(means), used
+            embeddings, used = self._stacked[asked]
+            self._stacked.move_to_end(asked)
+            for name in used:
+                if name in self._kept:
+                    self._kept.move_to_end(name)
             for cache, size in ((self._kept, self._capacity), (self._stacked, STACKED)):
                 while len(cache) > size:
                     cache.popitem(last=False)
@@ -84,12 +85,11 @@ class TextEncoder:
 
     def knows(self, text: str) -> bool:
         """Whether the model knows all words of ``text``, or of one of its synonyms at least."""
-        return any(not _unknown_words(name, self._vocabulary) for name in synonyms(text))
+        return bool(_known(text, self._vocabulary))
 
     def _names(self, text: str) -> tuple[str, ...]:
         """The synonyms that are encoded for ``text``: those the model knows, or all where it knows none."""
-        names = synonyms(text)
-        return tuple(name for name in names if not _unknown_words(name, self._vocabulary)) or names
+        return _known(text, self._vocabulary) or synonyms(text)
 
     def _check_templates(self) -> None:
         """A model of few words has no vectors for others: with them it would be asked for something else, unseen."""
@@ -134,6 +134,12 @@ def _mean(embeddings: list[Tensor]) -> Tensor:
 
 
 @lru_cache(maxsize=4096)  # the same queries are asked of every image
+def _known(text: str, vocabulary: frozenset[str]) -> tuple[str, ...]:
+    """Those of its synonyms of which all words are in the vocabulary."""
+    return tuple(name for name in synonyms(text) if not _unknown_words(name, vocabulary))
+
+
+@lru_cache(maxsize=4096)
 def _unknown_words(text: str, vocabulary: frozenset[str]) -> tuple[str, ...]:
     if not vocabulary:
         return ()
