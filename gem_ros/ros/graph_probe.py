@@ -24,6 +24,7 @@ from gem_ros.ros.outputs import message_class
 
 EAR = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 PATIENCE = 2.0  # s for an answer of the node
+DISCOVERY = 5.0  # s for those who publish: on a busy machine one is seen seconds after the other
 KEPT = 300  # messages of a topic
 READ = 3  # of them are decoded, the newest: that takes longer than to receive them
 PARAMETERS = ("use_sim_time", "target_frame", "pose_source", "sync_slop")
@@ -59,12 +60,14 @@ class Probe:
         if label == "active":
             self._spin(max(seconds, PATIENCE), known)
         cameras = {name: _topics(self._statuses[name]) for name in sorted(known())} if label == "active" else {}
-        with self._listening({topic for each in cameras.values() for topic in each.values()}) as heard:
+        inputs = {topic for each in cameras.values() for topic in each.values()}
+        self._spin(DISCOVERY, lambda: all(self._node.count_publishers(topic) for topic, _ in inputs))
+        with self._listening(inputs) as heard:
             tf = self._tf_listener(values) if cameras else None
             self._spin(seconds)
         topics = {
-            name: {role: self._topic(node, *each, heard[each], seconds) for role, each in inputs.items()}
-            for name, inputs in cameras.items()
+            name: {role: self._topic(node, *each, heard[each], seconds) for role, each in roles.items()}
+            for name, roles in cameras.items()
         }
         return Snapshot(
             node=node,

@@ -90,7 +90,7 @@ def test_each_problem_is_a_line_with_its_fix_and_the_code_is_1(node, robot):
         "/camera_info: /robot publishes it and nothing arrives; see that",
         r"/query: /robot cannot be heard \(Best effort publisher and reliable subscription\); change",
     ):
-        assert any(re.search(words, line) for line in found), (words, lines)
+        assert any(re.search(words, line) for line in found), "\n".join([words, *lines])
     assert lines[-1] == f"{len(found)} problems"
 
 
