@@ -65,7 +65,7 @@ class TfSource:
         except ImportError as error:
             distro = os.environ.get("ROS_DISTRO", "<distro>")
             raise ConfigError(
-                f"pose_source 'tf': expected tf2_ros, which is not installed here ({error}); "
+                f"target_frame by pose_source 'tf': expected tf2_ros, which is not installed here ({error}); "
                 f"apt install ros-{distro}-tf2-ros-py, or set pose_source to topic"
             ) from error
         self._tf2, self._time = tf2_ros, Time
