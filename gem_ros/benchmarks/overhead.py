@@ -33,6 +33,6 @@ def measure(scenes: Sequence[Observation], logs: Path, seconds: float, progress:
     yield Measurement("ros.cpu", seen.cpu, "%", "lower", f"of one core, at {RATE:g} images per second")
     answered = 100 * len(seen.latency) / seen.shown
     yield Measurement("ros.answered", answered, "%", "higher", "of the images, answered on all three topics")
-    what = "the same of a plain rclpy node that answers with messages made before"
+    what = "the same of a plain rclpy node whose answers are always the same"
     yield Measurement("ros.plain.p50", float(np.median(plain.latency)), "ms", "neither", what)
     yield Measurement("ros.plain.cpu", plain.cpu, "%", "neither", f"of one core, {what}")

@@ -1,4 +1,4 @@
-"""The least that a node of rclpy can do with a camera: its messages in, as bytes, and three answers out, already made.
+"""The least that a node of rclpy can do with a camera: its messages in, as bytes, and three answers out, ever the same.
 
 ``python -m gem_ros.benchmarks.plain``; what a machine's ROS costs anyway, to hold ours against.
 """
@@ -11,9 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from gem_ros.messages import cdr
-
-NS = 1_000_000_000
+from gem_ros.messages import cdr, decode
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -39,7 +37,7 @@ def main(args: Sequence[str] | None = None) -> int:
         target: Any = PointStamped()
         target.header.frame_id = image.header.frame_id
         target.header.stamp.sec, target.header.stamp.nanosec = stamp.sec, stamp.nanosec
-        stamp_ns = stamp.sec * NS + stamp.nanosec
+        stamp_ns = decode.stamp_ns(stamp)
         publish["target"](target)
         publish["result"](String(data=json.dumps({"stamp": stamp_ns, "targets": [{}]})))
         relevancy = maps.setdefault(size, memoryview(bytes(4 * image.height * image.width)))

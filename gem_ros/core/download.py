@@ -75,12 +75,16 @@ def download(
             return
         if not sha256:
             part.unlink(missing_ok=True)
-        old = part.is_file()
-        _fill(part, url, headers or {}, lambda share: say(what, share))
-        if old and not _is(part, sha256):  # the part was damaged, or of another file
-            part.unlink()
+
+        def fetched() -> bool:
             _fill(part, url, headers or {}, lambda share: say(what, share))
-        if not _is(part, sha256):
+            return not sha256 or digest(part).startswith(sha256)
+
+        old, good = part.is_file(), fetched()
+        if old and not good:  # the part was damaged, or of another file
+            part.unlink()
+            good = fetched()
+        if not good:
             found = digest(part)
             part.unlink()
             raise OSError(f"expected sha256 {sha256[:12]}…, got {found[:12]}…, which was removed")
@@ -94,10 +98,6 @@ def digest(path: Path) -> str:
         while piece := file.read(PIECE):
             found.update(piece)
     return found.hexdigest()
-
-
-def _is(path: Path, sha256: str) -> bool:
-    return not sha256 or digest(path).startswith(sha256)
 
 
 @contextmanager

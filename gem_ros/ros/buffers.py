@@ -65,6 +65,11 @@ class StampBuffer(Generic[T]):
         if self._items and stamp < self._items[-1][0] - JUMP_NS:
             self._items.clear()
 
+    def reached(self, stamp: int) -> bool:
+        """Whether something as new as ``stamp`` is here: what is nearest to it has come, then."""
+        with self._changed:
+            return self._reached(stamp)
+
     def _reached(self, stamp: int) -> bool:
         return any(each[0] >= stamp for each in reversed(self._items))  # the newest is mostly the last
 

@@ -37,8 +37,8 @@ class Partner:
 
     def find(self, stamp: int, slop: float) -> Any:
         """The message of ``stamp`` ± ``slop`` s, waited for at most ``slop`` if its topic is alive; or None."""
-        found = self._buffer.find(stamp, slop)  # mostly there; asking who publishes takes longer
-        return self._buffer.find(stamp, slop, wait=slop) if found is None and self._is_live() else found
+        awaited = not self._buffer.reached(stamp) and self._is_live()  # asking who publishes takes longer
+        return self._buffer.find(stamp, slop, wait=slop if awaited else 0.0)
 
     def away(self, stamp: int) -> int | None:
         """ns from ``stamp`` to the nearest message, negative where that is older; None where none ever came."""

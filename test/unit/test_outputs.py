@@ -1,5 +1,6 @@
 """Nothing is computed or encoded for a topic that nobody subscribes to."""
 
+import dataclasses
 import importlib.util
 from types import SimpleNamespace
 
@@ -83,6 +84,17 @@ def test_every_topic_is_made_for_its_listener_alone(topics, name):
     publishers[name].subscribers = 1
     published(outputs, grounding([]))
     assert [each for each, publisher in publishers.items() if publisher.sent] == [name]
+
+
+def test_small_messages_are_sent_before_pictures_are_made(topics):
+    outputs, publishers = topics.outputs, topics.publishers
+    sent, pictures = [], {"heatmap", "segmentation", "overlay", "overlay/compressed"}
+    for name, publisher in publishers.items():
+        publisher.subscribers, publisher.publish = 1, lambda message, name=name: sent.append(name)
+    seen = grounding([])
+    published(outputs, dataclasses.replace(seen, upsample=lambda maps: sent.append("made") or seen.upsample(maps)))
+    small = set(publishers) - pictures
+    assert set(sent[: len(small)]) == small and "made" in sent and set(sent[len(small) :]) == pictures | {"made"}
 
 
 def test_without_a_point_there_is_no_target(topics):
