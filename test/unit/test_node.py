@@ -19,11 +19,13 @@ from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.serialization import serialize_message  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
+from gem_ros.config import Config  # noqa: E402
 from gem_ros.core import download as downloading  # noqa: E402
+from gem_ros.core import runtime  # noqa: E402
 from gem_ros.data import PatchFeatures  # noqa: E402
 from gem_ros.errors import ModelError  # noqa: E402
 from gem_ros.pipeline import Grounder  # noqa: E402
-from gem_ros.ros.node import GroundingNode  # noqa: E402
+from gem_ros.ros.node import GroundingNode, load_grounder  # noqa: E402
 
 
 @pytest.fixture
@@ -302,3 +304,11 @@ def test_bytes_that_are_no_point_are_refused_in_a_line(learner, capfd, data):
     learner.node._image_queries.hear_pixel(data)
     assert capfd.readouterr().err.count("pixel_query refused: ") == 1
     assert not learner.grounder.examples
+
+
+def test_the_images_looked_at_at_once_share_the_cores(monkeypatch):
+    shared = []
+    monkeypatch.setattr(runtime, "share_threads", shared.append)
+    monkeypatch.setattr(Grounder, "load", lambda config: SimpleNamespace(warm_up=lambda size: shared.append(size)))
+    load_grounder(Config(images_at_once=2))
+    assert shared == [2, (480, 640)]
