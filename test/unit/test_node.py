@@ -309,6 +309,6 @@ def test_bytes_that_are_no_point_are_refused_in_a_line(learner, capfd, data):
 def test_the_images_looked_at_at_once_share_the_cores(monkeypatch):
     shared = []
     monkeypatch.setattr(runtime, "share_threads", shared.append)
-    monkeypatch.setattr(Grounder, "load", lambda config: SimpleNamespace(warm_up=lambda size: shared.append(size)))
+    monkeypatch.setattr(Grounder, "load", lambda config: SimpleNamespace(warm_up=shared.append))
     load_grounder(Config(images_at_once=2))
     assert shared == [2, (480, 640)]
