@@ -39,6 +39,15 @@ def test_an_interrupt_while_a_process_starts_leaves_none_behind(tmp_path, monkey
     assert still == [False]
 
 
+@pytest.fixture
+def interruptible():
+    """SIGINT as a terminal's processes have it; a shell's background jobs begin with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_second_interrupt_while_a_process_is_ended_comes_after_its_end(tmp_path, monkeypatch):
     ended = []
     stop = _live.Running._stop
