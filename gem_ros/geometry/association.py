@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gem_ros.data import Target
-from gem_ros.geometry.filter import Gaussian, distances
+from gem_ros.geometry.filter import Gaussian, Pixel, distances
 
 # 0.99 quantiles of chi²: one true sighting in a hundred is refused.
 GATE_POINT = 11.345  # 3 degrees of freedom
@@ -37,7 +37,7 @@ class Thing:
     hits: int
     score: float
     pixel: tuple[float, float]
-    image: Gaussian
+    image: Pixel
     point: Gaussian | None
     in_view: bool = True
     held: bool = False
@@ -49,7 +49,7 @@ class Sighting:
 
     target: Target
     pixel: tuple[float, float]
-    image: Gaussian
+    image: Pixel
     point: Gaussian | None
     enter: float
     leave: float
@@ -83,27 +83,25 @@ def associate(things: Sequence[Thing], sightings: Sequence[Sighting], reach: Seq
     )
 
     costs = np.full((len(things), len(sightings)), UNMATCHED)
-    by_point, by_pixel = _comparable(things, sightings, reach)
-    for pairs, gate, kind in ((by_point, GATE_POINT, "point"), (by_pixel, GATE_PIXEL, "image")):
-        states = [getattr(things[row], kind) for row, _ in pairs]
-        squared = distances(states, [getattr(sightings[column], kind) for _, column in pairs])
-        for (row, column), cost in zip(pairs, (squared / gate).tolist(), strict=True):
-            if cost <= 1:
-                costs[row, column] = cost + (0.0 if things[row].in_view else OUT_OF_VIEW)
+    for (row, column), gates in _in_gates(things, sightings, reach).items():
+        if gates <= 1:
+            costs[row, column] = gates + (0.0 if things[row].in_view else OUT_OF_VIEW)
     matched = zip(*linear_sum_assignment(costs), strict=True)
     # A match at exactly both limits costs as much as none; it is none.
     return {int(column): things[row] for row, column in matched if costs[row, column] < UNMATCHED}
 
 
-def _comparable(
+def _in_gates(
     things: Sequence[Thing], sightings: Sequence[Sighting], reach: Sequence[Reach]
-) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Pairs (thing, sighting) to be compared in 3D, and those to be compared in pixels."""
+) -> dict[tuple[int, int], float]:
+    """Squared distance over its gate of each pair (thing, sighting) that can be compared."""
     of_query = defaultdict(list)
     for column, sighting in enumerate(sightings):
         of_query[sighting.target.query_index].append((column, sighting))
+    by_pixel: dict[tuple[int, int], float] = {}
     by_point: list[tuple[int, int]] = []
-    by_pixel: list[tuple[int, int]] = []
+    states: list[Gaussian] = []
+    measured: list[Gaussian] = []
     for row, (thing, can) in enumerate(zip(things, reach, strict=True)):
         for column, sighting in of_query[thing.query_index]:
             if not sighting.counts_for(thing):
@@ -111,6 +109,8 @@ def _comparable(
             if thing.point is not None and sighting.point is not None:
                 if can.point:
                     by_point.append((row, column))
+                    states.append(thing.point)
+                    measured.append(sighting.point)
             elif can.pixel:
-                by_pixel.append((row, column))
-    return by_point, by_pixel
+                by_pixel[row, column] = thing.image.distance(sighting.image) / GATE_PIXEL
+    return by_pixel | dict(zip(by_point, (distances(states, measured) / GATE_POINT).tolist(), strict=True))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from gem_ros.data import Box, Target
+from gem_ros.data import Target
 
 Numbers = npt.NDArray[np.float64]
 
@@ -26,16 +26,39 @@ LARGEST_CONDITION = 1e12  # ratio of the largest to the smallest variance
 UNKNOWN_REGION = 0.05  # deviation of a pixel without a region, share of the image's width: about a patch and a half
 SMALLEST_PIXEL = 1.0  # deviation in px; a region of a few pixels does not make a peak more certain than that
 
-_EYE = {2: np.eye(2), 3: np.eye(3)}
-_NO_BOX = Box(np.zeros(3), np.zeros(3), np.eye(3))
+_EYE = np.eye(3)
 
 
 @dataclass(frozen=True, eq=False)
 class Gaussian:
-    """``mean`` (n,) and ``covariance`` (n, n), symmetric positive definite: n = 3 in m, n = 2 in px."""
+    """A place in 3D: ``mean`` (3,) m and ``covariance`` (3, 3) m², symmetric positive definite."""
 
     mean: Numbers
     covariance: Numbers
+
+
+@dataclass(frozen=True)
+class Pixel:
+    """A place in the image, as sure in every direction: (u, v) px and a ``variance`` in px²."""
+
+    u: float
+    v: float
+    variance: float
+
+    def predicted(self, noise: float, seconds: float) -> Pixel:
+        """After ``seconds`` of a random walk of ``noise`` px/√s."""
+        return Pixel(self.u, self.v, self.variance + noise * noise * seconds)
+
+    def fused(self, measured: Pixel) -> Pixel:
+        """After a measurement: what :func:`fuse` does, with one number for each matrix."""
+        gain = self.variance / (self.variance + measured.variance)
+        u, v = self.u + gain * (measured.u - self.u), self.v + gain * (measured.v - self.v)
+        return Pixel(u, v, gain * measured.variance)
+
+    def distance(self, measured: Pixel) -> float:
+        """Squared Mahalanobis distance to a measurement."""
+        u, v = measured.u - self.u, measured.v - self.v
+        return (u * u + v * v) / (self.variance + measured.variance)
 
 
 def points_of(targets: Sequence[Target]) -> list[Gaussian | None]:
@@ -49,17 +72,21 @@ def points_of(targets: Sequence[Target]) -> list[Gaussian | None]:
     if not known:
         return result
     means = np.array([targets[index].point for index in known], np.float64)
-    boxes = [targets[index].box or _NO_BOX for index in known]
-    turns = np.array([box.rotation for box in boxes], np.float64)
-    sizes = np.array([box.size for box in boxes], np.float64)[:, None]
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
-        covariances = np.array([targets[index].covariance for index in known], np.float64)
-        covariances = covariances + (turns * sizes**2 / 12) @ turns.transpose(0, 2, 1)
+        covariances = np.array([_spread(targets[index]) for index in known], np.float64)
         covariances = (covariances + covariances.transpose(0, 2, 1)) / 2
     usable = (np.abs(means).max(axis=1) <= LARGEST_POSITION) & _are_deviations(covariances)
     for index, mean, covariance, fits in zip(known, means, covariances, usable, strict=True):
         result[index] = Gaussian(mean, covariance) if fits else None
     return result
+
+
+def _spread(target: Target) -> Numbers | None:
+    """Of the point, and of which of the thing's points it is."""
+    if target.covariance is None or target.box is None:
+        return target.covariance
+    turn = target.box.rotation
+    return np.asarray(target.covariance + (turn * target.box.size**2 / 12) @ turn.T)
 
 
 def _are_deviations(covariances: Numbers) -> npt.NDArray[np.bool_]:
@@ -70,7 +97,7 @@ def _are_deviations(covariances: Numbers) -> npt.NDArray[np.bool_]:
     return np.asarray(finite & (variances[:, 0] >= least))
 
 
-def pixel_of(target: Target, width: int) -> Gaussian | None:
+def pixel_of(target: Target, width: int) -> Pixel | None:
     """The target's pixel in an image of ``width`` px, or None where it has none.
 
     As in 3D, the peak may be anywhere on the thing: uniform over a square of the region's area, so area/12.
@@ -79,12 +106,12 @@ def pixel_of(target: Target, width: int) -> Gaussian | None:
         return None
     area = 0 if target.region is None else int(np.count_nonzero(target.region))
     variance = area / 12 if area else (UNKNOWN_REGION * width) ** 2
-    return Gaussian(np.array(target.pixel, np.float64), max(variance, SMALLEST_PIXEL**2) * _EYE[2])
+    return Pixel(*target.pixel, max(variance, SMALLEST_PIXEL**2))
 
 
 def predict(state: Gaussian, noise: float, seconds: float) -> Gaussian:
-    """``state`` after ``seconds`` of a random walk of ``noise`` (m or px per √s): P + q² dt I."""
-    return Gaussian(state.mean, state.covariance + noise**2 * seconds * _EYE[len(state.mean)])
+    """``state`` after ``seconds`` of a random walk of ``noise`` m/√s: P + q² dt I."""
+    return Gaussian(state.mean, state.covariance + noise**2 * seconds * _EYE)
 
 
 def fuse(states: Sequence[Gaussian], measured: Sequence[Gaussian]) -> list[Gaussian]:
@@ -96,7 +123,7 @@ def fuse(states: Sequence[Gaussian], measured: Sequence[Gaussian]) -> list[Gauss
         return []
     (x, p), (z, r) = _stacked(states), _stacked(measured)
     gain = np.linalg.solve(p + r, p).transpose(0, 2, 1)  # K = P S⁻¹, P and S symmetric
-    rest = _EYE[x.shape[1]] - gain
+    rest = _EYE - gain
     updated = rest @ p @ rest.transpose(0, 2, 1) + gain @ r @ gain.transpose(0, 2, 1)
     means = x + (gain @ (z - x)[..., None])[..., 0]
     return [Gaussian(*each) for each in zip(means, (updated + updated.transpose(0, 2, 1)) / 2, strict=True)]
@@ -107,10 +134,9 @@ def distances(states: Sequence[Gaussian], measured: Sequence[Gaussian]) -> Numbe
     if not states:
         return np.zeros(0)
     (x, p), (z, r) = _stacked(states), _stacked(measured)
-    with np.errstate(over="ignore", invalid="ignore"):  # a pixel far beyond any image: infinitely far
-        return np.asarray(((z - x) * np.linalg.solve(p + r, (z - x)[..., None])[..., 0]).sum(axis=1))
+    return np.asarray(((z - x) * np.linalg.solve(p + r, (z - x)[..., None])[..., 0]).sum(axis=1))
 
 
 def _stacked(gaussians: Sequence[Gaussian]) -> tuple[Numbers, Numbers]:
-    """Means (N, n) and covariances (N, n, n)."""
+    """Means (N, 3) and covariances (N, 3, 3)."""
     return np.array([each.mean for each in gaussians]), np.array([each.covariance for each in gaussians])

@@ -96,7 +96,7 @@ class Tracker:
         asked = {(index, query.text) for index, query in enumerate(queries)}
         self._things = [thing for thing in self._things if (thing.query_index, thing.query) in asked]
         for thing in self._things:
-            thing.image = predict(thing.image, DRIFT_PIXEL * width, seconds)
+            thing.image = thing.image.predicted(DRIFT_PIXEL * width, seconds)
             if thing.point is not None:
                 drift = DRIFT_FIXED if config.target_frame else DRIFT_CAMERA
                 thing.point = predict(thing.point, drift, seconds)
@@ -125,14 +125,8 @@ class Tracker:
 
 def _fuse(pairs: Sequence[tuple[Thing, Sighting]]) -> None:
     """Bring the sightings' places into the things'."""
-    flat = [(thing, sighting.image) for thing, sighting in pairs if thing.in_view]
-    for thing, sighting in pairs:
-        if not thing.in_view:  # it has come back anywhere in the image: where it was there says nothing
-            thing.image = sighting.image
-    for (thing, _), image in zip(
-        flat, fuse([thing.image for thing, _ in flat], [each for _, each in flat]), strict=True
-    ):
-        thing.image = image
+    for thing, sighting in pairs:  # what has come back is anywhere in the image: where it was there says nothing
+        thing.image = thing.image.fused(sighting.image) if thing.in_view else sighting.image
     solid = [(thing, thing.point, sighting.point) for thing, sighting in pairs if thing.point and sighting.point]
     points = fuse([state for _, state, _ in solid], [measured for _, _, measured in solid])
     for (thing, _, _), point in zip(solid, points, strict=True):

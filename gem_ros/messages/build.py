@@ -48,6 +48,10 @@ class Builder:
         x, y, z = (float(value) for value in np.asarray(xyz))
         return self.make("geometry_msgs/msg/Point", x=x, y=y, z=z)
 
+    def point_stamped(self, header: Any, xyz: npt.ArrayLike) -> Any:
+        """geometry_msgs/PointStamped of (3,) m."""
+        return self.make("geometry_msgs/msg/PointStamped", header=header, point=self.point(xyz))
+
     def vector(self, xyz: npt.ArrayLike) -> Any:
         """geometry_msgs/Vector3 of (3,)."""
         x, y, z = (float(value) for value in np.asarray(xyz))

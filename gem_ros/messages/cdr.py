@@ -16,6 +16,7 @@ from gem_ros.errors import DecodeError
 ORDERS = {b"\x00\x00": ">", b"\x00\x01": "<"}
 LITTLE = b"\x00\x01\x00\x00"
 START = len(LITTLE)
+NS = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -111,9 +112,15 @@ def string(data: bytes, name: str) -> str:
 def serialize_image(stamp_ns: int, frame_id: str, size: tuple[int, int], encoding: str, pixels: memoryview) -> bytes:
     """A sensor_msgs/Image of (H, W), its ``pixels`` bytes, little-endian, rows without padding."""
     height, width = size
-    start = _padded(LITTLE + struct.pack("<iI", *divmod(stamp_ns, 1_000_000_000)) + _counted(frame_id))
+    start = _padded(LITTLE + struct.pack("<iI", *divmod(stamp_ns, NS)) + _counted(frame_id))
     start += struct.pack("<II", height, width) + _counted(encoding) + b"\0"  # is_bigendian
     return b"".join((_padded(start), struct.pack("<II", len(pixels) // max(height, 1), len(pixels)), pixels))
+
+
+def serialize_point(stamp_ns: int, frame_id: str, xyz: tuple[float, float, float]) -> bytes:
+    """A geometry_msgs/PointStamped, little-endian."""
+    header = struct.pack("<iI", *divmod(stamp_ns, NS)) + _counted(frame_id)
+    return LITTLE + header + bytes(-len(header) % 8) + struct.pack("<ddd", *xyz)
 
 
 def _counted(text: str) -> bytes:

@@ -231,9 +231,9 @@ def _convert(pixels: npt.NDArray[Any], code: int) -> Image:
 
 
 def _metres(millimetres: npt.NDArray[np.uint16]) -> Depth:
-    metres: Depth = millimetres.astype(np.float32)
-    metres /= np.float32(1000)
-    metres[millimetres == 0] = np.nan
+    metres: Depth = np.divide(millimetres, np.float32(1000), dtype=np.float32)  # in one pass, block by block
+    if not millimetres.all():
+        metres[millimetres == 0] = np.nan
     return metres
 
 

@@ -95,7 +95,7 @@ class Encoder(Builder):
         """~/target: geometry_msgs/PointStamped of the first query's best 3D target, None without one."""
         for target in _found(grounding):
             if target.query_index == 0 and target.point is not None:
-                return self.make("geometry_msgs/msg/PointStamped", header=header, point=self.point(target.point))
+                return self.point_stamped(header, target.point)
         return None
 
     def goal(self, header: Any, goal: tuple[float, float, float]) -> Any:

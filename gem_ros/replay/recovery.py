@@ -200,10 +200,15 @@ def sqlite(path: Path, tell: Tell) -> Scan:
         if "message_definitions" in tables:
             columns = "topic_type, encoding, encoded_message_definition"
             for kind, encoding, text in connection.execute(f"SELECT {columns} FROM message_definitions"):
-                definitions[kind] = MessageDefinition(_FORMATS.get(encoding, MessageDefinitionFormat.NONE), text)
+                if isinstance(text, str):
+                    definitions[kind] = MessageDefinition(_FORMATS.get(encoding, MessageDefinitionFormat.NONE), text)
         none = MessageDefinition(MessageDefinitionFormat.NONE, "")
         topics = connection.execute("SELECT id, name, type FROM topics")
-        known = {number: Channel(topic, kind, definitions.get(kind, none)) for number, topic, kind in topics}
+        known = {
+            number: Channel(topic, kind, definitions.get(kind, none))
+            for number, topic, kind in topics
+            if isinstance(topic, str) and isinstance(kind, str)
+        }
         for number, time, data in connection.execute("SELECT topic_id, timestamp, data FROM messages"):
             if number in known and isinstance(time, int) and isinstance(data, bytes):
                 yield known[number], time, data

@@ -8,6 +8,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 
 import numpy as np
@@ -44,8 +45,8 @@ class Report:
     ``silence`` is since the last image, depth and camera_info (infinite: none came), ``waiting`` how long images have
     come to nothing, ``failures`` how many of them failed since the last result. ``latency`` and ``inference`` are
     (p50, p95); ``stamp_age`` is from the last answered image's stamp to its result by the node's clock. ``reasons``
-    are all since the start, ``problems`` those that are not over, the one of now and of these the newest first,
-    ``by_query`` the reasons of the last :data:`WINDOW` for what is asked now.
+    are all since the start, ``problems`` those that are not over, the one of now and of these the newest first;
+    ``asked`` are the queries of the last answer, ``answers`` of the last :data:`WINDOW` give each query its reason.
     """
 
     up: float
@@ -60,7 +61,14 @@ class Report:
     problems: dict[str, Problem]
     problem_count: int
     reasons: Counter[str]
-    by_query: list[tuple[str, Counter[str]]]
+    asked: tuple[str, ...]
+    answers: tuple[dict[str, str], ...]
+
+    @cached_property
+    def by_query(self) -> list[tuple[str, Counter[str]]]:
+        """The reasons of the last :data:`WINDOW` for what is asked now."""
+        alike = [each for each in self.answers if each.keys() == set(self.asked)]
+        return [(query, Counter(each[query] for each in alike)) for query in self.asked]
 
 
 class Rate:
@@ -139,6 +147,9 @@ class Health:
             self._rates["result"].add(answer.done)
             self._times.append((answer.done, answer.done - answer.due, view.inference))
             self._answers.append((answer.done, dict(reversed(first.items()))))
+            for kept in (self._times, self._answers):  # what is not looked back on any more is not gone through again
+                while len(kept) > FEWEST and kept[0][0] <= answer.done - WINDOW:
+                    kept.popleft()
             self._reasons.update(str(target.reason) for target in targets)
             self._failures, self._waiting = 0, None
             if self._seen == (view.stamp, view.arrival):
@@ -204,7 +215,8 @@ class Health:
                 problems=dict(sorted(newest_first, key=lambda each: each[1].good)),
                 problem_count=self._problem_count,
                 reasons=self._reasons.copy(),
-                by_query=self._by_query(now),
+                asked=tuple(self._answers[-1][1]) if self._answers else (),
+                answers=tuple(answer for when, answer in self._answers if when > now - WINDOW),
             )
 
     def _percentiles(self, now: float) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -213,18 +225,9 @@ class Health:
             recent = list(islice(reversed(self._times), FEWEST))
         if len(recent) < FEWEST:
             return (NAN, NAN), (NAN, NAN)
-        seconds = np.sort(np.asarray(recent)[:, 1:], axis=0)  # nearest ranks: np.percentile takes ten times as long
-        low, high = seconds[(len(recent) - 1) // 2], seconds[math.ceil(0.95 * len(recent)) - 1]
-        return (float(low[0]), float(high[0])), (float(low[1]), float(high[1]))
-
-    def _by_query(self, now: float) -> list[tuple[str, Counter[str]]]:
-        asked = self._answers[-1][1] if self._answers else {}
-        found: dict[str, Counter[str]] = {query: Counter() for query in asked}
-        for when, answer in self._answers:
-            if when > now - WINDOW and answer.keys() == asked.keys():
-                for query, reason in answer.items():
-                    found[query][reason] += 1
-        return list(found.items())
+        low, high = (len(recent) - 1) // 2, math.ceil(0.95 * len(recent)) - 1  # nearest ranks
+        latency, inference = (sorted(each[of] for each in recent) for of in (1, 2))
+        return (latency[low], latency[high]), (inference[low], inference[high])
 
 
 def kind(line: str) -> str:

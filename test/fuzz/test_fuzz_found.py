@@ -1,6 +1,7 @@
 """What fuzzing has found, each as small as it gets."""
 
 import math
+import sqlite3
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ from gem_ros.errors import BagError, DecodeError, GeometryError
 from gem_ros.geometry.camera import back_project, check, rays
 from gem_ros.messages import cdr, decode
 from gem_ros.messages.encode import JPEG_SIDE, Encoder
+from gem_ros.replay import recovery
 from gem_ros.replay.fields import numbers
 
 
@@ -85,3 +87,18 @@ def test_an_integer_beyond_every_float_is_no_number():
     for far in (10**400, -(10**400), math.inf, math.nan):
         with pytest.raises(BagError, match="bbox: expected finite numbers"):
             numbers([far], "bbox")
+
+
+@pytest.mark.parametrize("topic", ["NULL, 'std_msgs/msg/String'", "x'2f61', 'std_msgs/msg/String'", "'/a', 7"])
+def test_a_topic_of_a_damaged_sqlite_file_is_left_out_where_its_name_or_type_is_no_text(topic, tmp_path):
+    with sqlite3.connect(tmp_path / "x.db3") as file:
+        file.execute("CREATE TABLE message_definitions(topic_type, encoding, encoded_message_definition)")
+        file.execute("INSERT INTO message_definitions VALUES ('std_msgs/msg/String', 'ros2msg', NULL)")
+        file.execute("CREATE TABLE topics(id, name, type)")
+        file.execute(f"INSERT INTO topics VALUES (1, {topic}), (2, '/b', 'std_msgs/msg/String')")
+        file.execute("CREATE TABLE messages(topic_id, timestamp, data)")
+        file.execute("INSERT INTO messages VALUES (1, 5, x'00'), (2, 6, x'01')")
+    file.close()
+    said = []
+    (found,) = recovery.sqlite(tmp_path / "x.db3", said.append)
+    assert (found[0].topic, found[0].definition.data, *found[1:], said) == ("/b", "", 6, b"\x01", [])

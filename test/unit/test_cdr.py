@@ -87,6 +87,17 @@ def test_what_is_serialized_here_is_what_others_serialize(frame, encoding):
     assert (image.data.reshape(PIXELS.shape) == PIXELS).all()
 
 
+@pytest.mark.parametrize("frame", ["", "c", "ca", "cam", "came", "camer", "camera", "cameras", "caméra"])
+def test_a_point_serialized_here_is_what_others_serialize(frame):
+    message = STORE.types["geometry_msgs/msg/PointStamped"]
+    header = STORE.types["std_msgs/msg/Header"](
+        stamp=STORE.types["builtin_interfaces/msg/Time"](sec=12, nanosec=345), frame_id=frame
+    )
+    point = STORE.types["geometry_msgs/msg/Point"](x=1.5, y=-2.0, z=1e-3)
+    expected = STORE.serialize_cdr(message(header=header, point=point), "geometry_msgs/msg/PointStamped")
+    assert cdr.serialize_point(12_000_000_345, frame, (1.5, -2.0, 1e-3)) == bytes(expected)
+
+
 def test_every_truncation_is_refused_in_one_line():
     data = serialized(PIXELS)
     for length in range(len(data)):

@@ -117,8 +117,8 @@ def test_each_topic_has_the_frame_of_its_content(topics):
         topics.publishers[name].subscribers = 1
     published(topics.outputs, grounding([]))
     sent = {name: topics.publishers[name].sent[0] for name in frames}
-    pictures = {name: cdr.image(each) for name, each in sent.items() if isinstance(each, bytes)}
-    assert {name: each.header.frame_id for name, each in (sent | pictures).items()} == frames
+    read = {name: cdr.stamped(each, name) if isinstance(each, bytes) else each for name, each in sent.items()}
+    assert {name: each.header.frame_id for name, each in read.items()} == frames
     goal = topics.publishers["goal"].sent[0].pose.position
     assert (goal.x, goal.y, goal.z) == pytest.approx((1.2, 0.0, 0.0))
 

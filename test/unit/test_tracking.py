@@ -13,7 +13,7 @@ from scipy.stats import chi2
 from gem_ros.config import Config
 from gem_ros.data import Box, Grounding, Query, Target
 from gem_ros.geometry import association, tracking
-from gem_ros.geometry.filter import Gaussian, distances, fuse, pixel_of, points_of, predict
+from gem_ros.geometry.filter import Gaussian, Pixel, distances, fuse, pixel_of, points_of, predict
 from gem_ros.geometry.tracking import Tracker
 
 SECOND = 1_000_000_000
@@ -115,6 +115,16 @@ def test_distance_is_mahalanobis_with_both_covariances():
     assert distances([], []).shape == (0,)
 
 
+def test_a_pixel_is_filtered_as_a_place_with_one_variance():
+    # K = 3 / (3 + 1); a random walk of 0.5 px/√s for 4 s adds 1 px²; (4² + 8²) / (3 + 1)
+    state, measured = Pixel(10.0, 20.0, 2.0).predicted(0.5, 4.0), Pixel(14.0, 12.0, 1.0)
+    assert state == Pixel(10.0, 20.0, 3.0)
+    assert state.fused(measured) == Pixel(13.0, 14.0, 0.75)
+    assert state.distance(measured) == 20
+    places = [Gaussian(np.array([each.u, each.v, 0]), each.variance * np.eye(3)) for each in (state, measured)]
+    assert fuse_one(*places).mean.tolist() == pytest.approx([13, 14, 0])
+
+
 def test_gates_are_chi_squared_quantiles():
     assert pytest.approx(chi2.ppf(0.99, 3), abs=1e-3) == association.GATE_POINT
     assert pytest.approx(chi2.ppf(0.99, 2), abs=1e-3) == association.GATE_PIXEL
@@ -146,9 +156,7 @@ def test_a_box_that_leans_spreads_along_its_own_axis():
     ],
 )
 def test_a_pixel_is_known_to_its_region(region, variance):
-    measured = pixel_of(seen(region=region), SIZE[1])
-    np.testing.assert_allclose(measured.covariance, variance * np.eye(2))
-    assert measured.mean.tolist() == [32, 24]
+    assert pixel_of(seen(region=region), SIZE[1]) == Pixel(32, 24, pytest.approx(variance))
 
 
 NO_POINT = {
