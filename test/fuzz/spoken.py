@@ -5,6 +5,7 @@ import math
 from collections import Counter, defaultdict
 
 import numpy as np
+from geometry_msgs.msg import PointStamped
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import Image
 
@@ -52,7 +53,7 @@ class Listener:
     def hear(self, camera, topic, message):
         self.heard[topic] += 1
         if isinstance(message, bytes):
-            message = deserialize_message(message, Image)
+            message = deserialize_message(message, PointStamped if topic == "target" else Image)
         else:
             serialize_message(message)  # what Python's classes let pass, the wire may not
         for where, number in numbers_of(message):
