@@ -10,15 +10,29 @@ step() {
   shift
   "$VENV/bin/python" -m "$@"
 }
+# On all cores; what talks over DDS comes after that, one by one: two nodes at once would measure each other.
+tests() {
+  local quick="not slow and not gpu"
+  if (($#)); then
+    step "tests" "${pytest[@]}" -m "$quick" "$@"
+    return
+  fi
+  local failed=0
+  OMP_NUM_THREADS=1 step "tests without DDS" "${pytest[@]}" -n "$(nproc)" -m "$quick and not dds" || failed=1
+  step "tests over DDS" "${pytest[@]}" -m "$quick and dds" || failed=1
+  return $failed
+}
 step "style" ruff check --quiet
 step "format" ruff format --check --quiet
 step "types" mypy --no-error-summary
 if [[ -z ${GEM_ROS_COVERAGE:-} ]]; then
-  step "tests" pytest -m "not slow and not gpu" "$@"
+  pytest=(pytest)
+  tests "$@"
   exit
 fi
+pytest=(coverage run -m pytest)
 "$VENV/bin/python" -m coverage erase
-step "tests" coverage run -m pytest -m "not slow and not gpu" "$@"
+tests "$@"
 "$VENV/bin/python" -m coverage combine --quiet
 "$VENV/bin/python" -m coverage json --quiet -o coverage.json
 say "== coverage"
