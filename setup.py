@@ -94,7 +94,16 @@ setup(
         "ray": ["pyarrow>=12", "ray>=2.9"],
         # scripts/fuzz.sh: bytes chosen by what they reach in the code.
         "fuzz": ['atheris>=3; python_version >= "3.11" and sys_platform == "linux"'],
-        "dev": ["coverage>=7.10", "hypothesis", "jsonschema", "mypy", "pytest>=8", "pytest-xdist", "ruff", "types-PyYAML"],
+        "dev": [
+            "coverage>=7.10",
+            "hypothesis",
+            "jsonschema",
+            "mypy",
+            "pytest>=8",
+            "pytest-xdist",
+            "ruff",
+            "types-PyYAML",
+        ],
     },
     entry_points={
         "console_scripts": [
