@@ -10,18 +10,17 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from gem_ros.config import Config, replace
-from gem_ros.core.runtime import select_device
 from gem_ros.data import Grounding, Observation, Query
 from gem_ros.errors import BagError, GemError
 from gem_ros.geometry.frames import in_frame
 from gem_ros.geometry.tracking import Tracker
 from gem_ros.messages.result import result
-from gem_ros.pipeline import Grounder
 from gem_ros.replay import bag
 from gem_ros.replay.evaluation import Input
 from gem_ros.replay.observations import CameraTopics, camera_topics, read_observations, world_frame
@@ -30,6 +29,9 @@ from gem_ros.replay.scoring import Maps, aligned, best_answers, row
 from gem_ros.replay.settings import Settings, fingerprint
 from gem_ros.replay.stability import Seen, agreement, seen
 from gem_ros.replay.truth import FILE, Truth, load_truth
+
+if TYPE_CHECKING:
+    from gem_ros.pipeline import Grounder
 
 MOST_PROBLEMS = 100  # different lines that are kept of a recording
 Watch = Callable[[Observation, Grounding], None]
@@ -107,6 +109,8 @@ def prepare(path: Path, settings: Settings) -> Task:
 
 def reproducible(settings: Settings) -> Settings:
     """With fp32 where the precision is ``auto`` on a CPU: nothing is left to what is fastest there at the moment."""
+    from gem_ros.core.runtime import select_device
+
     config = settings.config
     if config.precision != "auto" or select_device(config.device).type != "cpu":
         return settings
@@ -167,6 +171,8 @@ def describe(task: Task, name: str, sha256: str, stamps: Collection[int]) -> Inp
 @lru_cache(maxsize=1)
 def load_grounder(config: Config) -> Grounder:
     """Loaded once per process."""
+    from gem_ros.pipeline import Grounder  # here: reports of what the node said need no PyTorch
+
     return Grounder.load(config=config)
 
 

@@ -158,6 +158,10 @@ def test_starts_without_torch(module):
     run_python(BLOCK.format(blocked=heavy) + f"import {module}\n{check}")
 
 
+def test_what_the_node_said_is_reported_without_torch():
+    run_python(BLOCK.format(blocked=sorted(TORCH)) + "import gem_ros.replay.session_report")
+
+
 def test_the_node_is_in_the_graph_before_torch_and_scipy_are_imported():
     pytest.importorskip("rclpy", reason="needs ROS 2 (pip install gem_ros[ros])")
     run_python(BLOCK.format(blocked=sorted({*TORCH, "scipy"})) + "import gem_ros.ros.main, gem_ros.ros.node")

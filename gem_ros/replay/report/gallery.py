@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -17,7 +18,6 @@ import numpy as np
 from gem_ros.config import Config
 from gem_ros.data import Grounding, Observation, Query
 from gem_ros.messages.overlay import draw
-from gem_ros.pipeline import Grounder
 from gem_ros.replay import pictures
 from gem_ros.replay.evaluate import Task
 from gem_ros.replay.evaluation import Evaluation
@@ -25,6 +25,9 @@ from gem_ros.replay.observations import read_observations
 from gem_ros.replay.report.numbers import length, percent
 from gem_ros.replay.rows import Row
 from gem_ros.replay.truth import Truth
+
+if TYPE_CHECKING:
+    from gem_ros.pipeline import Grounder
 
 SIDE = 480  # px, longer side of a picture on the page
 QUALITY = 80  # JPEG
