@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -36,3 +37,7 @@ def measure(scenes: Sequence[Observation], logs: Path, seconds: float, progress:
     what = "the same of a plain rclpy node whose answers are always the same"
     yield Measurement("ros.plain.p50", float(np.median(plain.latency)), "ms", "neither", what)
     yield Measurement("ros.plain.cpu", plain.cpu, "%", "neither", f"of one core, {what}")
+    ratio = float(np.median(seen.latency) / np.median(plain.latency))
+    yield Measurement("ros.ratio", ratio, "x", "lower", "the node's median, in times of the plain node's")
+    what = "the node's share of a core, in times of the plain node's"
+    yield Measurement("ros.ratio.cpu", seen.cpu / plain.cpu if plain.cpu else math.nan, "x", "lower", what)

@@ -26,7 +26,8 @@ def test_what_ros_costs(tmp_path):
     found = measured(tmp_path, "--parts", "ros,age", "--seconds", "1")
     assert 0 < found["ros.overhead.p50"] <= found["ros.overhead.p99"]
     assert 0 < found["ros.answered"] <= 100 and found["ros.cpu"] > 0
-    assert found["ros.plain.p50"] > 0 and found["ros.plain.cpu"] > 0
+    assert found["ros.ratio"] == pytest.approx(found["ros.overhead.p50"] / found["ros.plain.p50"])
+    assert found["ros.ratio.cpu"] == pytest.approx(found["ros.cpu"] / found["ros.plain.cpu"])
     assert 50 < found["age.p50"] <= found["age.worst"]  # the stub's 50 ms are in it
     assert 0 < found["age.rate"] < 20
 
