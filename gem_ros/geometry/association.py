@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gem_ros.data import Target
-from gem_ros.geometry.filter import Gaussian, Pixel, distances
+from gem_ros.geometry.filter import Gaussian, Pixel, distance
 
 # 0.99 quantiles of chi²: one true sighting in a hundred is refused.
 GATE_POINT = 11.345  # 3 degrees of freedom
@@ -98,19 +98,14 @@ def _in_gates(
     of_query = defaultdict(list)
     for column, sighting in enumerate(sightings):
         of_query[sighting.target.query_index].append((column, sighting))
-    by_pixel: dict[tuple[int, int], float] = {}
-    by_point: list[tuple[int, int]] = []
-    states: list[Gaussian] = []
-    measured: list[Gaussian] = []
+    found: dict[tuple[int, int], float] = {}
     for row, (thing, can) in enumerate(zip(things, reach, strict=True)):
         for column, sighting in of_query[thing.query_index]:
             if not sighting.counts_for(thing):
                 continue  # too weak for this one: it must not take it from a stronger sighting
             if thing.point is not None and sighting.point is not None:
                 if can.point:
-                    by_point.append((row, column))
-                    states.append(thing.point)
-                    measured.append(sighting.point)
+                    found[row, column] = distance(thing.point, sighting.point) / GATE_POINT
             elif can.pixel:
-                by_pixel[row, column] = thing.image.distance(sighting.image) / GATE_PIXEL
-    return by_pixel | dict(zip(by_point, (distances(states, measured) / GATE_POINT).tolist(), strict=True))
+                found[row, column] = thing.image.distance(sighting.image) / GATE_PIXEL
+    return found

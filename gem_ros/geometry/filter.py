@@ -16,12 +16,14 @@ import numpy.typing as npt
 from gem_ros.data import Target
 
 Numbers = npt.NDArray[np.float64]
+Rows = Sequence[Sequence[float]]
 
 # A position or a deviation outside of these is a broken measurement: no camera knows a point to 10 µm, no map
 # is larger than the Earth, and a deviation of 1 km says nothing. They also keep every matrix here invertible.
 LARGEST_POSITION = 1e8  # m
 DEVIATIONS = 1e-5, 1e3  # m
-LARGEST_CONDITION = 1e12  # ratio of the largest to the smallest variance
+LARGEST_CONDITION = 1e12  # ratio of all variances together to the smallest
+ROUNDING = 1e-6  # what is exactly at a limit is within it
 
 UNKNOWN_REGION = 0.05  # deviation of a pixel without a region, share of the image's width: about a patch and a half
 SMALLEST_PIXEL = 1.0  # deviation in px; a region of a few pixels does not make a peak more certain than that
@@ -61,40 +63,31 @@ class Pixel:
         return (u * u + v * v) / (self.variance + measured.variance)
 
 
-def points_of(targets: Sequence[Target]) -> list[Gaussian | None]:
-    """The 3D measurement of each target, None for those that have none that can be computed with.
+def point_of(target: Target) -> Gaussian | None:
+    """The target's 3D measurement, or None where it has none that can be computed with.
 
     Its covariance is that of the measured surface point, plus that of which of the thing's points was measured:
     uniform over the box, so size²/12 along each of the box's axes.
     """
-    result: list[Gaussian | None] = [None] * len(targets)
-    known = [index for index, each in enumerate(targets) if each.point is not None and each.covariance is not None]
-    if not known:
-        return result
-    means = np.array([targets[index].point for index in known], np.float64)
+    if target.point is None or target.covariance is None:
+        return None
+    mean, covariance = np.asarray(target.point, np.float64), np.asarray(target.covariance, np.float64)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
-        covariances = np.array([_spread(targets[index]) for index in known], np.float64)
-        covariances = (covariances + covariances.transpose(0, 2, 1)) / 2
-    usable = (np.abs(means).max(axis=1) <= LARGEST_POSITION) & _are_deviations(covariances)
-    for index, mean, covariance, fits in zip(known, means, covariances, usable, strict=True):
-        result[index] = Gaussian(mean, covariance) if fits else None
-    return result
+        if target.box is not None:
+            turn = np.asarray(target.box.rotation, np.float64)
+            covariance = covariance + (turn * np.asarray(target.box.size, np.float64) ** 2 / 12) @ turn.T
+        covariance = (covariance + covariance.T) / 2
+    near = all(abs(each) <= LARGEST_POSITION for each in mean.tolist())  # false for NaN, as below
+    return Gaussian(mean, covariance) if near and _is_deviation(covariance.tolist()) else None
 
 
-def _spread(target: Target) -> Numbers | None:
-    """Of the point, and of which of the thing's points it is."""
-    if target.covariance is None or target.box is None:
-        return target.covariance
-    turn = target.box.rotation
-    return np.asarray(target.covariance + (turn * target.box.size**2 / 12) @ turn.T)
-
-
-def _are_deviations(covariances: Numbers) -> npt.NDArray[np.bool_]:
-    """(N,) whether each of ``covariances`` (N, 3, 3), symmetric, is one: finite, and positive in every direction."""
-    finite = np.abs(covariances).max(axis=(1, 2)) <= DEVIATIONS[1] ** 2  # false for NaN
-    variances = np.linalg.eigvalsh(np.where(finite[:, None, None], covariances, 0.0))  # ascending
-    least = np.maximum(DEVIATIONS[0] ** 2, variances[:, 2] / LARGEST_CONDITION)
-    return np.asarray(finite & (variances[:, 0] >= least))
+def _is_deviation(covariance: Rows) -> bool:
+    """Whether a symmetric (3, 3) is one: finite, and its variance positive enough in every direction."""
+    if not all(abs(each) <= DEVIATIONS[1] ** 2 for row in covariance for each in row):
+        return False
+    (a, b, c), (_, d, e), (_, _, f) = covariance
+    least = (1 - ROUNDING) * max(DEVIATIONS[0] ** 2, (a + d + f) / LARGEST_CONDITION)
+    return _cholesky([[a - least, b, c], [b, d - least, e], [c, e, f - least]]) is not None
 
 
 def pixel_of(target: Target, width: int) -> Pixel | None:
@@ -129,12 +122,35 @@ def fuse(states: Sequence[Gaussian], measured: Sequence[Gaussian]) -> list[Gauss
     return [Gaussian(*each) for each in zip(means, (updated + updated.transpose(0, 2, 1)) / 2, strict=True)]
 
 
-def distances(states: Sequence[Gaussian], measured: Sequence[Gaussian]) -> Numbers:
-    """(N,) squared Mahalanobis distance of each state to its measurement, with S = P + R."""
-    if not states:
-        return np.zeros(0)
-    (x, p), (z, r) = _stacked(states), _stacked(measured)
-    return np.asarray(((z - x) * np.linalg.solve(p + r, (z - x)[..., None])[..., 0]).sum(axis=1))
+def distance(state: Gaussian, measured: Gaussian) -> float:
+    """Squared Mahalanobis distance of a state to its measurement: |L⁻¹ (z − x)|² with L Lᵀ = P + R."""
+    lower = _cholesky((state.covariance + measured.covariance).tolist())
+    if lower is None:
+        return math.inf
+    (a, b, c, d, e, f), (x, y, z) = lower, (measured.mean - state.mean).tolist()
+    x = x / a
+    y = (y - b * x) / c
+    z = (z - d * x - e * y) / f
+    return float(x * x + y * y + z * z)
+
+
+def _cholesky(matrix: Rows) -> tuple[float, float, float, float, float, float] | None:
+    """L with L Lᵀ = ``matrix`` (3, 3), symmetric, row by row; None where that is not positive definite.
+
+    In plain numbers: on matrices this small numpy takes ten times as long.
+    """
+    (a, _, _), (b, c, _), (d, e, f) = matrix
+    if not a > 0:
+        return None
+    a = math.sqrt(a)
+    b, d = b / a, d / a
+    if not (c := c - b * b) > 0:
+        return None
+    c = math.sqrt(c)
+    e = (e - d * b) / c
+    if not (f := f - d * d - e * e) > 0:
+        return None
+    return a, b, c, d, e, math.sqrt(f)
 
 
 def _stacked(gaussians: Sequence[Gaussian]) -> tuple[Numbers, Numbers]:

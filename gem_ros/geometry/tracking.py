@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from gem_ros.config import Config
 from gem_ros.data import Grounding, Query, Target, Track
 from gem_ros.geometry.association import Reach, Sighting, Thing, associate
-from gem_ros.geometry.filter import fuse, pixel_of, points_of, predict
+from gem_ros.geometry.filter import fuse, pixel_of, point_of, predict
 
 # How far a thing may wander in one second (random walk, so √t), which sets what counts as the same place.
 # In a fixed frame it stays, or is moved by hand: this follows half a metre per second at 10 Hz (a step of 5 cm, a
@@ -153,12 +153,13 @@ def _sightings(grounding: Grounding, queries: Sequence[Query], config: Config) -
     The latter are nowhere and cannot be tracked; they are passed on as they are, if they reach the threshold.
     """
     sightings, nowhere = [], []
-    found = [target for target in grounding.targets if target.found]
-    for target, point in zip(found, points_of(found), strict=True):
+    for target in grounding.targets:
+        if not target.found:
+            continue
         query, image = queries[target.query_index], pixel_of(target, grounding.image_size[1])
         enter, leave = _enter(query, config), _leave(query, config)
         if image is not None and target.pixel is not None:
-            sightings.append(Sighting(target, target.pixel, image, point, enter, leave))
+            sightings.append(Sighting(target, target.pixel, image, point_of(target), enter, leave))
         elif target.score >= enter:
             nowhere.append(dataclasses.replace(target, threshold=enter))
     sightings.sort(key=lambda each: (each.target.query_index, -each.target.score, each.pixel))

@@ -13,7 +13,7 @@ from scipy.stats import chi2
 from gem_ros.config import Config
 from gem_ros.data import Box, Grounding, Query, Target
 from gem_ros.geometry import association, tracking
-from gem_ros.geometry.filter import Gaussian, Pixel, distances, fuse, pixel_of, points_of, predict
+from gem_ros.geometry.filter import Gaussian, Pixel, distance, fuse, pixel_of, point_of, predict
 from gem_ros.geometry.tracking import Tracker
 
 SECOND = 1_000_000_000
@@ -21,10 +21,6 @@ SIZE = 48, 64  # a small image: regions are masks of its size
 MUG, DOOR = Query("mug"), Query("door")
 CAMERA = Config(confirm_frames=1)
 FIXED = Config(target_frame="map")
-
-
-def point_of(target):
-    return points_of([target])[0]
 
 
 def fuse_one(state, measured):
@@ -111,8 +107,16 @@ def test_covariance_stays_positive_definite_through_extreme_measurements(precise
 def test_distance_is_mahalanobis_with_both_covariances():
     state = Gaussian(np.zeros(3), np.diag([3.0, 1.0, 2.0]))
     measured = Gaussian(np.array([2.0, 2.0, 3.0]), np.diag([1.0, 1.0, 1.0]))
-    assert distances([state], [measured]).tolist() == pytest.approx([4 / 4 + 4 / 2 + 9 / 3])
-    assert distances([], []).shape == (0,)
+    assert distance(state, measured) == pytest.approx(4 / 4 + 4 / 2 + 9 / 3)
+
+
+def test_distance_is_that_of_a_solved_system():
+    generator = np.random.default_rng(5)
+    for scale in (1e-5, 1.0, 1e3):
+        a, b = (scale**2 * (each @ each.T + 1e-9 * np.eye(3)) for each in generator.normal(size=(2, 3, 3)))
+        x, z = scale * generator.normal(size=(2, 3))
+        expected = (z - x) @ np.linalg.solve(a + b, z - x)
+        assert distance(Gaussian(x, a), Gaussian(z, b)) == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_pixel_is_filtered_as_a_place_with_one_variance():
@@ -196,6 +200,17 @@ def test_a_point_that_is_nowhere_counts_as_no_3d(point):
 
 def test_a_point_without_covariance_counts_as_no_3d():
     assert point_of(seen(0.0, covariance=None)) is None
+
+
+@pytest.mark.parametrize(("deviation", "fits"), [(1e-5, True), (0.999e-5, False), (1e3, True), (1.001e3, False)])
+def test_a_deviation_at_a_limit_is_within_it(deviation, fits):
+    turn = Rotation.from_euler("xyz", [0.3, 1.0, -2.0]).as_matrix()
+    variances = np.diag([deviation**2, min(deviation, 0.5) ** 2, min(deviation, 0.5) ** 2])
+    for covariance in (variances, variances[::-1, ::-1]):
+        assert (point_of(seen(0.0, covariance=covariance)) is not None) == fits
+    if deviation < 1:
+        turned = turn @ (deviation**2 * np.eye(3)) @ turn.T
+        assert (point_of(seen(0.0, covariance=turned)) is not None) == fits
 
 
 # Tracks
