@@ -34,7 +34,8 @@ class Worker:
 
     ``announce`` tells what is looked for. The first threads, ``images_at_once`` of them, run the vision tower only, so
     that a GPU never waits for Python; they hand over in the order in which they took, and wait when the last thread
-    is slower, so that every image they looked at is answered.
+    is slower, so that every image they looked at is answered. :meth:`stop` waits for all of them; they are daemons for
+    the signal that comes while they start, after which nobody could stop them any more.
     """
 
     def __init__(
@@ -53,9 +54,9 @@ class Worker:
         self._taking, self._learning, self._last_turn = threading.Lock(), threading.Lock(), threading.Event()
         self._last_turn.set()
         self._looking = [
-            threading.Thread(target=self._look, name="looking") for _ in range(asked.config.images_at_once)
+            threading.Thread(target=self._look, name="looking", daemon=True) for _ in range(asked.config.images_at_once)
         ]
-        self._answering = threading.Thread(target=self._answer, name="answering")
+        self._answering = threading.Thread(target=self._answer, name="answering", daemon=True)
         for thread in (*self._looking, self._answering):
             thread.start()
 
