@@ -70,6 +70,7 @@ class TextEncoder:
                 means = [_mean([self._kept[name] for name in names[text]]) for text in asked]
                 self._stacked[asked] = torch.stack(means), used
             embeddings, used = self._stacked[asked]
+            self._stacked.move_to_end(asked)
             for name in used:
                 if name in self._kept:
                     self._kept.move_to_end(name)

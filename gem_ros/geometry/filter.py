@@ -137,7 +137,7 @@ def distance(state: Gaussian, measured: Gaussian) -> float:
 def _cholesky(matrix: Rows) -> tuple[float, float, float, float, float, float] | None:
     """L with L Lᵀ = ``matrix`` (3, 3), symmetric, row by row; None where that is not positive definite.
 
-    In plain numbers: on matrices this small numpy takes ten times as long.
+    In plain numbers: on matrices this small each of numpy's calls takes several times as long.
     """
     (a, _, _), (b, c, _), (d, e, f) = matrix
     if not a > 0:

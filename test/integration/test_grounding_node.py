@@ -14,7 +14,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2 (pip install gem_ros[ros])")
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.msg import ParameterValue
 from rcl_interfaces.srv import SetParameters
-from robot import DOMAIN, FRAME, PATIENCE, SIZE, SLOP, Node, Robot, header, stamp_of, texts
+from robot import DOMAIN, FRAME, PATIENCE, SIZE, SLOP, STUB, Node, Robot, header, stamp_of, texts
 from std_msgs.msg import String
 
 pytestmark = pytest.mark.dds
@@ -364,6 +364,29 @@ def test_others_see_at_once_that_it_has_ended(tmp_path, robot):
     assert robot.wait(lambda: "ready on" in node.log)
     assert node.end() == 0
     assert robot.wait(lambda: "short_lived" not in robot.node.get_node_names(), 3.0)
+
+
+INTERRUPTED = """
+import os, runpy, signal
+from gem_ros.ros import worker
+begin = worker.Worker.__init__
+def interrupted(self, *given):
+    begin(self, *given)
+    os.kill(os.getpid(), signal.SIGINT)
+worker.Worker.__init__ = interrupted
+runpy.run_path({stub!r}, run_name="__main__")
+"""
+
+
+def test_a_signal_right_after_the_worker_s_threads_have_begun_ends_it(tmp_path):
+    """Nobody knows the worker yet, so that nobody stops it."""
+    script = tmp_path / "interrupted.py"
+    script.write_text(INTERRUPTED.format(stub=str(STUB)))
+    node = Node(tmp_path / "log", DOMAIN, "-r", "__node:=short_lived", script=script)
+    try:
+        assert node.process.wait(20) == 0 and "Traceback" not in node.log, node.log
+    finally:
+        node.kill()
 
 
 def test_a_request_that_rclpy_cannot_read_is_left_out_and_told(node, robot):

@@ -70,6 +70,14 @@ def test_the_same_texts_come_as_the_same_tensor(make):
     assert encoder.encodings == 22
 
 
+def test_of_the_tensors_kept_the_one_that_was_used_longest_ago_goes_first(make):
+    encoder = make()
+    known = encoder.embed(["a"])
+    for index in range(3 * STACKED):
+        encoder.embed([str(index)])
+        assert encoder.embed(["a"]) is known
+
+
 def test_two_threads_asking_for_the_same_text_encode_it_once(make):
     encoder = make()
     threads = [threading.Thread(target=lambda: [encoder.embed([str(i)]) for i in range(20)]) for _ in range(4)]
