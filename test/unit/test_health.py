@@ -96,6 +96,13 @@ def test_a_camera_that_works_is_ok_with_its_numbers(room):
     assert found["stamp_age_ms"] == "50.0" and found["pose"] == "not used"
 
 
+def test_percentiles_are_nearest_ranks(room):
+    for hundredth in range(20, 0, -1):  # 10 to 200 ms, the slowest first
+        see(room, latency=hundredth / 100)
+    found = values(room.health.report(), AROUND)
+    assert (found["latency_p50_ms"], found["latency_p95_ms"]) == ("100.0", "190.0")
+
+
 def test_before_anything_came_numbers_are_nan_and_a_new_node_is_given_time(room):
     found = values(room.health.report(), AROUND)
     assert math.isnan(float(found["latency_p95_ms"])) and math.isinf(float(found["image_age_s"]))
