@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gem_ros.errors import GemError
     from gem_ros.pipeline import Grounder
 
-__version__ = "0.5.1"
+__version__ = "0.5.2"
 __all__ = [
     "CameraIntrinsics",
     "GemError",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,7 @@ def film(
     log: Path,
     rate: float,
     seconds: float,
-    progress: Progress,
+    progress: Progress = lambda share: None,
 ) -> Film:
     """Start the node that ``command`` names with ``parameters``, show it ``rate`` images per s for ``seconds``."""
     with Robot(scenes, topics) as robot, node(command, parameters, log, robot) as running:
@@ -57,3 +58,15 @@ def film(
             grown=after[1] - before[1],
             peak=process.memory(running.pid, peak=True),
         )
+
+
+def pooled(films: Sequence[Film]) -> Film:
+    """As many films of one length as one: all their images, means of what the node used, and the highest peak."""
+    return Film(
+        shown=sum(each.shown for each in films),
+        latency=np.concatenate([each.latency for each in films]),
+        rate=statistics.fmean(each.rate for each in films),
+        cpu=statistics.fmean(each.cpu for each in films),
+        grown=statistics.fmean(each.grown for each in films),
+        peak=max(each.peak for each in films),
+    )

@@ -12,11 +12,13 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from gem_ros.data import Grounding, PatchFeatures, Query, Target
 from gem_ros.ros.main import main
 
 PATCH, SIDE = 16, 448  # px
+COVARIANCE = np.eye(3) * 1e-4  # m²
 
 
 class StubGrounder:
@@ -27,6 +29,7 @@ class StubGrounder:
 
     def __init__(self, inference: float) -> None:
         self._inference = inference
+        self._maps: dict[tuple[int, ...], npt.NDArray[np.float32]] = {}
 
     def unknown(self, text: str) -> tuple[str, ...]:
         """It knows every word."""
@@ -52,13 +55,19 @@ class StubGrounder:
         z = 1.0 if depth is None else float(depth[height // 2, width // 2])
         centre, point = ((width - 1) / 2, (height - 1) / 2), np.array([0.0, 0.0, z])
         targets = tuple(
-            Target(each.text, index, True, 0.7, 0.5, "ok", centre, None, None, point, np.eye(3) * 1e-4)
+            Target(each.text, index, True, 0.7, 0.5, "ok", centre, None, None, point, COVARIANCE)
             for index, each in enumerate(queries)
         )
-        maps = np.full((len(queries), height // PATCH, width // PATCH), 0.25, np.float32)
+        maps = self._relevancy(len(queries), height // PATCH, width // PATCH)
         return Grounding(
-            queries, targets, (height, width), maps, lambda maps: np.full((len(maps), height, width), 0.25, np.float32)
+            queries, targets, (height, width), maps, lambda maps: self._relevancy(len(maps), height, width)
         )
+
+    def _relevancy(self, *shape: int) -> npt.NDArray[np.float32]:
+        """The same everywhere, and each time the same array: making one is the model's work."""
+        if shape not in self._maps:
+            self._maps[shape] = np.full(shape, 0.25, np.float32)
+        return self._maps[shape]
 
 
 if __name__ == "__main__":

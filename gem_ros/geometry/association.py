@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,17 +78,27 @@ def associate(things: Sequence[Thing], sightings: Sequence[Sighting], reach: Seq
     have a place, in pixels otherwise. Queries share one matrix: pairs across them cost what no match costs, so
     they change nothing.
     """
-    from scipy.optimize import (
-        linear_sum_assignment,  # here: it takes as long to import as all that the node starts with
-    )
-
-    costs = np.full((len(things), len(sightings)), UNMATCHED)
-    for (row, column), gates in _in_gates(things, sightings, reach).items():
-        if gates <= 1:
-            costs[row, column] = gates + (0.0 if things[row].in_view else OUT_OF_VIEW)
-    matched = zip(*linear_sum_assignment(costs), strict=True)
+    costs = {
+        (row, column): gates + (0.0 if things[row].in_view else OUT_OF_VIEW)
+        for (row, column), gates in _in_gates(things, sightings, reach).items()
+        if gates <= 1
+    }
     # A match at exactly both limits costs as much as none; it is none.
-    return {int(column): things[row] for row, column in matched if costs[row, column] < UNMATCHED}
+    return {column: things[row] for row, column in cheapest(costs) if costs[row, column] < UNMATCHED}
+
+
+def cheapest(costs: dict[tuple[int, int], float]) -> Iterable[tuple[int, int]]:
+    """Of the pairs (thing, sighting) those that cost least together, each thing and each sighting at most once."""
+    rows, columns = ({pair[side] for pair in costs} for side in (0, 1))
+    if len(rows) == len(costs) == len(columns):
+        return costs  # nobody competes, as almost always
+    from scipy.optimize import linear_sum_assignment  # here: it takes as long as all that the node starts with
+
+    matrix = np.full((1 + max(rows), 1 + max(columns)), UNMATCHED)
+    for pair, cost in costs.items():
+        matrix[pair] = cost
+    matched = zip(*map(np.ndarray.tolist, linear_sum_assignment(matrix)), strict=True)
+    return [pair for pair in matched if pair in costs]
 
 
 def _in_gates(

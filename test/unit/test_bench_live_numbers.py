@@ -1,8 +1,10 @@
 """What is made of what the bench's ears heard."""
 
+import numpy as np
 import pytest
 
 from gem_ros.benchmarks import live
+from gem_ros.benchmarks.filming import Film, pooled
 
 
 class Ears:
@@ -34,3 +36,13 @@ def test_no_answer_is_an_error(monkeypatch):
 def test_rate_is_from_the_first_image_to_the_last_answer():
     assert live.per_second(Ears(), "result", [1, 2, 3]) == pytest.approx(2 / (4_000_002 * 1e-9))
     assert live.per_second(Ears(), "target", [1, 2, 3]) == pytest.approx(1 / (2_000_002 * 1e-9))
+
+
+def test_films_are_pooled_by_image():
+    films = [
+        Film(shown=2, latency=np.array([1.0, 2.0]), rate=10.0, cpu=20.0, grown=0.0, peak=300.0),
+        Film(shown=2, latency=np.array([9.0]), rate=20.0, cpu=10.0, grown=2.0, peak=200.0),
+    ]
+    both = pooled(films)
+    assert (both.shown, both.latency.tolist(), both.peak) == (4, [1.0, 2.0, 9.0], 300.0)
+    assert (both.rate, both.cpu, both.grown) == (15.0, 15.0, 1.0)

@@ -1,6 +1,7 @@
 """Things over time: ids that stay with their things."""
 
 import dataclasses
+import itertools
 import time
 
 import numpy as np
@@ -104,6 +105,21 @@ def test_the_assignment_is_the_best_in_sum():
     film = Film(FIXED)
     assert film.ids(seen(0.0, 0.9), seen(0.1, 0.8)) == [1, 2]
     assert film.ids(seen(0.06, 0.9), seen(0.16, 0.8)) == [1, 2]
+
+
+@given(
+    st.dictionaries(
+        st.tuples(st.integers(0, 3), st.integers(0, 3)), st.floats(0, association.UNMATCHED, width=32), max_size=9
+    )
+)
+def test_no_other_choice_of_pairs_costs_less(costs):
+    def total(pairs):  # what is left alone costs as much as a pair that does not match
+        return association.UNMATCHED * (4 - len(pairs)) + sum(costs[pair] for pair in pairs)
+
+    rivals = [[pair for pair in enumerate(columns) if pair in costs] for columns in itertools.permutations(range(4))]
+    chosen = list(association.cheapest(costs))
+    assert len({row for row, _ in chosen}) == len({column for _, column in chosen}) == len(chosen)
+    assert total(chosen) == pytest.approx(min(map(total, rivals)))
 
 
 def test_what_is_in_view_goes_before_what_is_remembered():
