@@ -24,7 +24,6 @@ import numpy.typing as npt
 from gem_ros.benchmarks.timing import Progress
 from gem_ros.commands._live import NODE, Running, running, wait_until
 from gem_ros.data import Observation
-from gem_ros.process import keep_freed_memory
 
 START_UP = 180.0  # s for the node to load and warm up its model
 PATIENCE = 20.0  # s for processes to find each other
@@ -56,7 +55,6 @@ class Robot:
         from sensor_msgs.msg import CameraInfo, Image, PointCloud2
         from std_msgs.msg import String
 
-        keep_freed_memory()  # a driver has its buffers; new ones for each image would be counted as the node's time
         self.heard: dict[str, Heard] = {topic: {} for topic in topics}
         self.sent: dict[Stamp, int] = {}  # when each image was handed over (ns)
         self.active = 0  # when the node said what it looks for (ns), 0: not yet

@@ -107,19 +107,16 @@ def predict(state: Gaussian, noise: float, seconds: float) -> Gaussian:
     return Gaussian(state.mean, state.covariance + noise**2 * seconds * _EYE)
 
 
-def fuse(states: Sequence[Gaussian], measured: Sequence[Gaussian]) -> list[Gaussian]:
-    """Each state after a measurement of all of it (H = I), in Joseph's form; all at once, as they come by dozens.
+def fuse(state: Gaussian, measured: Gaussian) -> Gaussian:
+    """``state`` after a measurement of all of it (H = I), in Joseph's form.
 
     (I − K) P (I − K)ᵀ + K R Kᵀ is a sum of squares: rounding cannot make it indefinite, as it can (I − K) P.
     """
-    if not states:
-        return []
-    (x, p), (z, r) = _stacked(states), _stacked(measured)
-    gain = np.linalg.solve(p + r, p).transpose(0, 2, 1)  # K = P S⁻¹, P and S symmetric
+    p, r = state.covariance, measured.covariance
+    gain = _divided(p, p + r)
     rest = _EYE - gain
-    updated = rest @ p @ rest.transpose(0, 2, 1) + gain @ r @ gain.transpose(0, 2, 1)
-    means = x + (gain @ (z - x)[..., None])[..., 0]
-    return [Gaussian(*each) for each in zip(means, (updated + updated.transpose(0, 2, 1)) / 2, strict=True)]
+    updated = rest @ p @ rest.T + gain @ r @ gain.T
+    return Gaussian(state.mean + gain @ (measured.mean - state.mean), (updated + updated.T) / 2)
 
 
 def distance(state: Gaussian, measured: Gaussian) -> float:
@@ -153,6 +150,16 @@ def _cholesky(matrix: Rows) -> tuple[float, float, float, float, float, float] |
     return a, b, c, d, e, math.sqrt(f)
 
 
-def _stacked(gaussians: Sequence[Gaussian]) -> tuple[Numbers, Numbers]:
-    """Means (N, 3) and covariances (N, 3, 3)."""
-    return np.array([each.mean for each in gaussians]), np.array([each.covariance for each in gaussians])
+def _divided(p: Numbers, s: Numbers) -> Numbers:
+    """P S⁻¹ of symmetric (3, 3), S positive definite: each of its rows k solves L Lᵀ k = that row of P."""
+    lower = _cholesky(s.tolist())
+    assert lower is not None, "the variances of what is known are limited"
+    a, b, c, d, e, f = lower
+    rows = []
+    for row in p.tolist():
+        x = row[0] / a
+        y = (row[1] - b * x) / c
+        z = (row[2] - d * x - e * y) / f / f
+        y = (y - e * z) / c
+        rows.append(((x - b * y - d * z) / a, y, z))
+    return np.array(rows)

@@ -127,10 +127,8 @@ def _fuse(pairs: Sequence[tuple[Thing, Sighting]]) -> None:
     """Bring the sightings' places into the things'."""
     for thing, sighting in pairs:  # what has come back is anywhere in the image: where it was there says nothing
         thing.image = thing.image.fused(sighting.image) if thing.in_view else sighting.image
-    solid = [(thing, thing.point, sighting.point) for thing, sighting in pairs if thing.point and sighting.point]
-    points = fuse([state for _, state, _ in solid], [measured for _, _, measured in solid])
-    for (thing, _, _), point in zip(solid, points, strict=True):
-        thing.point = point
+        if thing.point and sighting.point:
+            thing.point = fuse(thing.point, sighting.point)
 
 
 def _see(thing: Thing, sighting: Sighting, stamp: int) -> Thing:

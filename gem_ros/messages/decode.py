@@ -232,7 +232,7 @@ def _convert(pixels: npt.NDArray[Any], code: int) -> Image:
 
 def _metres(millimetres: npt.NDArray[np.uint16]) -> Depth:
     metres: Depth = np.divide(millimetres, np.float32(1000), dtype=np.float32)  # in one pass, block by block
-    if not millimetres.all():
+    if not millimetres.min():
         metres[millimetres == 0] = np.nan
     return metres
 

@@ -29,6 +29,11 @@ class Mailbox(Generic[T]):
         self._closed = False
         self.dropped = dict.fromkeys(cameras, 0)
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is no work."""
+        return not self._items and self._nudge is None
+
     def put(self, camera: str, item: T, now: float) -> None:
         """Leave ``item`` in the slot, in place of one that waits there."""
         with self._changed:
@@ -37,10 +42,14 @@ class Mailbox(Generic[T]):
             self._changed.notify_all()
 
     def hand(self, camera: str, item: T, since: float) -> None:
-        """Wait until the slot is free, and leave ``item`` there: nothing is dropped."""
+        """Wait until the slot is free, and leave ``item`` there: nothing is dropped, and nobody woken."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or camera not in self._items)
             self._items[camera] = Work(camera, item, since)
+
+    def wake(self) -> None:
+        """Wake who waits for what was handed over."""
+        with self._changed:
             self._changed.notify_all()
 
     def nudge(self, now: float) -> None:
@@ -49,21 +58,21 @@ class Mailbox(Generic[T]):
             self._nudge = now if self._nudge is None else self._nudge
             self._changed.notify_all()
 
-    def take(self) -> list[Work[T]] | None:
-        """Wait for work and take all of it, at most one for each camera; None when closed.
-
-        Where a new item waits, the nudge is answered with it.
-        """
+    def wait(self) -> bool:
+        """Wait for work; False when closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._nudge is not None or self._items)
-            if self._closed:
-                return None
+            self._changed.wait_for(lambda: self._closed or not self.empty)
+            return not self._closed
+
+    def take(self) -> list[Work[T]]:
+        """All the work there is, at most one for each camera; where a new item is, the nudge is answered with it."""
+        with self._changed:
             items, nudge, self._items, self._nudge = self._items, self._nudge, {}, None
-            self._changed.notify_all()
-            waiting = list(items.values())
+            self._changed.notify_all()  # slots are free
+            works = list(items.values())
             if nudge is not None:
-                waiting += [Work(camera, None, nudge) for camera in self.dropped if camera not in items]
-            return waiting
+                works += [Work(camera, None, nudge) for camera in self.dropped if camera not in items]
+            return works
 
     def close(self) -> None:
         """Wake everybody for good; what waits is forgotten."""

@@ -4,6 +4,7 @@ new question.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 import traceback
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from gem_ros.pipeline import Grounder
 
 
+QUICK = 0.005  # s; an image that comes meanwhile is looked at so much later
 LESSONS = 4  # examples that may wait; a newer one pushes out the oldest
 Turn = tuple[threading.Event, threading.Event]  # set when what was taken before has been handed over; when this has
 Lesson = Callable[[Looker, Config], None]  # what is to be learnt, by whom, with which parameters
@@ -32,10 +34,12 @@ Lesson = Callable[[Looker, Config], None]  # what is to be learnt, by whom, with
 class Worker:
     """Runs ``grounder`` on what :meth:`put` brings, for what :meth:`ask` asked last; made anew per activation.
 
-    ``announce`` tells what is looked for. The first threads, ``images_at_once`` of them, run the vision tower only, so
-    that a GPU never waits for Python; they hand over in the order in which they took, and wait when the last thread
-    is slower, so that every image they looked at is answered. :meth:`stop` waits for all of them; they are daemons for
-    the signal that comes while they start, after which nobody could stop them any more.
+    ``announce`` tells what is looked for. The first threads, ``images_at_once`` of them, look; they hand over in the
+    order in which they took, and wait when the last thread is slower, so that every image they looked at is answered.
+    What is quick they answer themselves while no image waits; else the last thread does, so that a GPU never waits for
+    Python.
+    :meth:`stop` waits for all of them; they are daemons for the signal that comes while they start, after which nobody
+    could stop them any more.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class Worker:
         self._views: Mailbox[View] = Mailbox(self._cameras)
         self._taking, self._learning, self._last_turn = threading.Lock(), threading.Lock(), threading.Event()
         self._last_turn.set()
+        self._speaking, self._took = threading.Lock(), math.inf  # the last answer took so long, s
         self._looking = [
             threading.Thread(target=self._look, name="looking", daemon=True) for _ in range(asked.config.images_at_once)
         ]
@@ -111,6 +116,7 @@ class Worker:
                     before.wait()
                     self.remembered.keep(eye.camera.name, view)
                     self._views.hand(eye.camera.name, view, since)
+                    self._pass_on()
             before.wait()
             done.set()
             with self._learning:  # afterwards: somebody may point at what was looked at just now
@@ -121,9 +127,9 @@ class Worker:
     def _take(self) -> tuple[list[str], Iterator[Seen], Turn] | None:
         """The cameras of what is to be looked at next, it, and its turn to be handed over; None: nothing any more."""
         with self._taking:
-            works = self._images.take()
-            if works is None:
+            if not self._images.wait():
                 return None
+            works = self._images.take()
             cameras, seen = [work.camera for work in works], iter(list[Seen]())
             with self._telling(cameras):
                 seen = self._looker.look(works, self._speech.newest)
@@ -133,11 +139,30 @@ class Worker:
     def _telling(self, cameras: Iterable[str]) -> AbstractContextManager[None]:
         return _told([self._cameras[name].observer for name in cameras])
 
+    def _pass_on(self) -> None:
+        """Have what was looked at answered: here, if that is quick and nobody else is at it, as another thread's start
+        takes a tenth of a millisecond or two; but not while an image waits to be looked at.
+        """
+        if self._images.empty and self._took <= QUICK and self._speaking.acquire(blocking=False):
+            try:
+                self._speak()
+            finally:
+                self._speaking.release()
+        else:
+            self._views.wake()
+
     def _answer(self) -> None:
-        while (works := self._views.take()) is not None:
-            for work in works:
-                with _told([self._cameras[work.camera].observer]):
-                    self._answerers[work.camera].answer(work.item, work.since)
+        while self._views.wait():
+            with self._speaking:
+                self._speak()
+
+    def _speak(self) -> None:
+        """Answer on all that is there; whoever calls it holds ``_speaking``, so that answers stay in order."""
+        for work in self._views.take():
+            began = time.monotonic()
+            with _told([self._cameras[work.camera].observer]):
+                self._answerers[work.camera].answer(work.item, work.since)
+            self._took = time.monotonic() - began
 
 
 @contextmanager

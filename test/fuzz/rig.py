@@ -88,10 +88,10 @@ class Still:
 
 
 class Polled(Mailbox):
-    """Does not wait: without work there is None, as when it is closed."""
+    """Does not wait: without work it is as when it is closed."""
 
-    def take(self):
-        return super().take() if self._items or self._nudge is not None else None
+    def wait(self):
+        return not self._closed and not self.empty
 
 
 class Clock:
@@ -116,6 +116,7 @@ def steady(clock):
         patch.setattr(worker, "threading", SimpleNamespace(Thread=Still, Lock=threading.Lock, Event=threading.Event))
         patch.setattr(receiving, "threading", SimpleNamespace(Thread=Still, Event=threading.Event))
         patch.setattr(worker, "Mailbox", Polled)
+        patch.setattr(worker, "QUICK", -1.0)  # to look and to answer are two calls: anything may come in between
         patch.setattr(worker, "traceback", SimpleNamespace(format_exc=_unforeseen))
         patch.setattr(outputs, "listeners", lambda node, topic: frozenset({b"planner"}))
         for module in (worker, answering, looking, diagnostics, node):

@@ -13,10 +13,6 @@ from gem_ros.geometry import association
 from gem_ros.geometry.filter import Gaussian, Pixel, distance, fuse, pixel_of, point_of, predict
 
 
-def fuse_one(state, measured):
-    return fuse([state], [measured])[0]
-
-
 def test_predict_adds_the_variance_of_a_random_walk():
     state = predict(Gaussian(np.array([1.0, 2.0, 3.0]), np.diag([1.0, 2.0, 3.0])), noise=0.5, seconds=4.0)
     assert state.mean.tolist() == [1, 2, 3]
@@ -26,7 +22,7 @@ def test_predict_adds_the_variance_of_a_random_walk():
 def test_fuse_weighs_each_axis_by_its_variances():
     # K = P / (P + R) = 1/2, 1/4, 3/4; the variance becomes (1 − K) P = 1/2, 3/4, 3/4
     before = Gaussian(np.array([0.0, 0.0, 0.0]), np.diag([1.0, 1.0, 3.0]))
-    after = fuse_one(before, Gaussian(np.array([2.0, 4.0, -4.0]), np.diag([1.0, 3.0, 1.0])))
+    after = fuse(before, Gaussian(np.array([2.0, 4.0, -4.0]), np.diag([1.0, 3.0, 1.0])))
     np.testing.assert_allclose(after.mean, [1, 1, -3], atol=1e-12)
     np.testing.assert_allclose(after.covariance, np.diag([0.5, 0.75, 0.75]), atol=1e-12)
 
@@ -35,7 +31,7 @@ def test_fuse_adds_information():
     generator = np.random.default_rng(1)
     a, b = (each @ each.T + np.eye(3) for each in generator.normal(size=(2, 3, 3)))
     x, z = generator.normal(size=(2, 3))
-    after = fuse_one(Gaussian(x, a), Gaussian(z, b))
+    after = fuse(Gaussian(x, a), Gaussian(z, b))
     information = np.linalg.inv(a) + np.linalg.inv(b)
     np.testing.assert_allclose(np.linalg.inv(after.covariance), information, rtol=1e-9)
     expected = np.linalg.solve(information, np.linalg.solve(a, x) + np.linalg.solve(b, z))
@@ -49,7 +45,7 @@ def test_covariance_stays_positive_definite_through_extreme_measurements(precise
     state = Gaussian(np.zeros(3), np.eye(3))
     for index in range(300):
         measured = turned @ flat @ turned.T if index % 2 else flat
-        state = fuse_one(predict(state, 0.05, 0.1), Gaussian(np.ones(3), (measured + measured.T) / 2))
+        state = fuse(predict(state, 0.05, 0.1), Gaussian(np.ones(3), (measured + measured.T) / 2))
         np.testing.assert_array_equal(state.covariance, state.covariance.T)
         assert np.linalg.eigvalsh(state.covariance)[0] > 0
     np.testing.assert_allclose(state.mean, 1, atol=0.05)
@@ -77,7 +73,7 @@ def test_a_pixel_is_filtered_as_a_place_with_one_variance():
     assert state.fused(measured) == Pixel(13.0, 14.0, 0.75)
     assert state.distance(measured) == 20
     places = [Gaussian(np.array([each.u, each.v, 0]), each.variance * np.eye(3)) for each in (state, measured)]
-    assert fuse_one(*places).mean.tolist() == pytest.approx([13, 14, 0])
+    assert fuse(*places).mean.tolist() == pytest.approx([13, 14, 0])
 
 
 def test_gates_are_chi_squared_quantiles():

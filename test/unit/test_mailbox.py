@@ -42,14 +42,14 @@ def test_a_nudge_is_for_every_camera_without_a_new_item_and_keeps_its_first_time
 def test_closing_wakes_everybody_and_forgets_what_waits():
     mailbox = Mailbox([""])
     taken = []
-    taker = threading.Thread(target=lambda: taken.append(mailbox.take()))
+    taker = threading.Thread(target=lambda: taken.append(mailbox.wait()))
     taker.start()
     mailbox.close()
     taker.join(5)
-    assert taken == [None] and not taker.is_alive()
+    assert taken == [False] and not taker.is_alive()
     mailbox.put("", "late", 0.0)
     mailbox.hand("", "later", 0.0)
-    assert mailbox.take() is None
+    assert not mailbox.wait()
 
 
 @pytest.mark.parametrize(("camera", "rate", "expected"), [(30, 10, 10), (30, 20, 20), (10, 30, 10), (30, 0, 30)])

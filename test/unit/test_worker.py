@@ -1,5 +1,6 @@
 """The thinking threads without ROS: whose labels, on which image, and when nothing at all."""
 
+import itertools
 import threading
 import time
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from gem_ros.config import Config
 from gem_ros.data import Grounding, Pose, Query, Target
 from gem_ros.errors import DecodeError, GemError, GeometryError, OutOfMemoryError
 from gem_ros.geometry.tracking import Tracker
+from gem_ros.ros import worker
 from gem_ros.ros.partners import Partners
 from gem_ros.ros.remembered import Spot
 from gem_ros.ros.views import Asked, Camera, View
@@ -280,6 +282,88 @@ def test_every_image_that_was_looked_at_is_answered_although_answering_is_slower
     answering.set()
     for stamp in (7, 8, 9):
         room.ears.wait((stamp, 1, ["ball"]))
+
+
+@pytest.fixture
+def who(room):
+    """Which thread answered on an image, by its stamp; each thread takes as long for it as ``pause`` says, s."""
+    publish = room.ears.publish
+    room.pause, room.who = {"looking": 0.0, "answering": 0.0}, {}
+
+    def noting(view, *what):
+        name = threading.current_thread().name
+        room.who[view.stamp] = name
+        time.sleep(room.pause[name])
+        publish(view, *what)
+
+    room.ears.publish = noting
+    return room
+
+
+def until_the_thread_that_looked_answers(who, stamps):
+    for stamp in stamps:  # not the first: how long an answer takes is not known before
+        who.worker.put("", message(stamp))
+        who.ears.wait((stamp, 1, ["ball"]))
+        if who.who[stamp] == "looking":
+            return stamp
+    return pytest.fail(f"nobody but {set(who.who.values())}")
+
+
+def test_quick_answers_are_made_by_the_thread_that_looked(who, monkeypatch):
+    monkeypatch.setattr(worker, "QUICK", 60.0)
+    assert until_the_thread_that_looked_answers(who, range(7, 99)) > 7
+
+
+def test_after_a_slow_answer_the_other_thread_answers(who, monkeypatch):
+    monkeypatch.setattr(worker, "QUICK", 0.3)
+    who.pause["looking"] = 0.4
+    slow = until_the_thread_that_looked_answers(who, range(7, 99))
+    who.worker.put("", message(slow + 1))
+    who.ears.wait((slow + 1, 1, ["ball"]))
+    assert who.who[slow + 1] == "answering"
+
+
+def test_while_an_image_waits_to_be_looked_at_the_other_thread_answers(who, monkeypatch):
+    monkeypatch.setattr(worker, "QUICK", 60.0)
+    last = until_the_thread_that_looked_answers(who, range(7, 99))
+    who.grounder.gate.clear()
+    who.grounder.entered.clear()
+    who.worker.put("", message(last + 1))
+    assert who.grounder.entered.wait(5)
+    who.worker.put("", message(last + 2))
+    who.grounder.gate.set()
+    who.ears.wait((last + 1, 1, ["ball"]))
+    assert who.who[last + 1] == "answering"
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_whoever_answers_every_image_looked_at_is_answered_and_in_order(at_once, monkeypatch):
+    monkeypatch.setattr(worker, "QUICK", 0.001)
+    ears, grounder, eyes, looked = Ears(), Grounder(), Eyes(), []
+    pauses = itertools.cycle([0.0, 0.0, 0.0, 0.002, 0.0005])
+    publish, read = ears.publish, eyes.read
+
+    def slowly(*what):
+        time.sleep(next(pauses))
+        publish(*what)
+
+    def noting(message, arrival):
+        looked.append(message.header.stamp.nanosec)
+        return read(message, arrival)
+
+    ears.publish, eyes.read = slowly, noting
+    works = Worker(
+        grounder, asked(1, "ball", images_at_once=at_once), [Camera("", eyes, ears, ears, Tracker())], ears.announce
+    )
+    for stamp in range(1, 301):
+        works.put("", message(stamp))
+        if stamp % 7 == 0:
+            works.ask(asked(1, "ball", images_at_once=at_once))
+        time.sleep(0.001)
+    ears.wait((looked[-1], 1, ["ball"]))
+    works.stop()
+    stamps = [each[0] for each in ears.said if each[0] != "asked"]
+    assert stamps == sorted(stamps) and set(stamps) == set(looked) and not ears.problems
 
 
 @pytest.fixture
