@@ -42,7 +42,7 @@ class Mailbox(Generic[T]):
             self._changed.notify_all()
 
     def hand(self, camera: str, item: T, since: float) -> None:
-        """Wait until the slot is free, and leave ``item`` there: nothing is dropped, and nobody woken."""
+        """Wait until the slot is free, and leave ``item`` there: nothing is dropped. :meth:`wake` who waits for it."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or camera not in self._items)
             self._items[camera] = Work(camera, item, since)
