@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gem_ros.ros.graph_doctor import Finding
 
 COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
-FIND = 3.0  # s until a node is found; discovery is slow now and then
+FIND = 6.0  # s until a node is found; one without our profile tells of itself every 3 s
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gem_ros.config import Config
@@ -18,12 +20,15 @@ if TYPE_CHECKING:
     from gem_ros.pipeline import Grounder
 
 POLL = 0.2  # s between looks at signals
+GRACE = 15.0  # s to end after a signal: a forward that runs is finished, and with a large model that takes a while
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _interrupted: list[int] = []  # by which
+_breaking: list[bool] = []  # not empty: a signal breaks off what is done
 
 
 def main(args: list[str] | None = None, load: Callable[[Config], Grounder] | None = None) -> int:
-    """Run the node until SIGINT or SIGTERM; 0 then, 2 with one line where it cannot start.
+    """Run the node until SIGINT or SIGTERM; 0 then, 2 with one line where it cannot start, 1 with the stacks of its
+    threads where it does not come to its end.
 
     ``load`` replaces what makes the grounder.
     """
@@ -44,7 +49,8 @@ def _run(args: list[str] | None, load: Callable[[Config], Grounder] | None) -> i
     keep_freed_memory()
     share_cores()
     try:
-        import rclpy
+        with _broken_off():
+            import rclpy
     except ImportError as error:
         hint = "source your ROS 2 (/opt/ros/<distro>/setup.bash) or pip install 'gem_ros[ros]'"
         print(f"grounding_node: expected ROS 2's rclpy, got: {error}; {hint}", file=sys.stderr)
@@ -67,10 +73,17 @@ def _spin(load: Callable[[Config], Grounder] | None) -> int:
     from rclpy.impl.implementation_singleton import rclpy_implementation
     from rclpy.logging import get_logger
 
-    from gem_ros.ros.node import GroundingNode
+    with _broken_off():
+        from gem_ros.ros.node import GroundingNode, load_grounder
+
+    def broken_off(config: Config) -> Grounder:
+        with _broken_off():
+            if _interrupted:
+                raise KeyboardInterrupt
+            return (load or load_grounder)(config)
 
     try:
-        node = GroundingNode(load) if load else GroundingNode()
+        node = GroundingNode(broken_off)
     except (GemError, rclpy_implementation.RCLError) as error:  # RCLError: where security denies it a topic, too
         get_logger("grounding").error(str(error).splitlines()[0])
         return 2
@@ -94,7 +107,21 @@ def _interrupt(number: int, frame: Any) -> None:
     for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     _interrupted.append(number)  # an exception in a destructor or a C library's callback is lost
-    raise KeyboardInterrupt
+    faulthandler.dump_traceback_later(GRACE, exit=True, file=2)
+    if _breaking:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _broken_off() -> Iterator[None]:
+    """What takes seconds, and is not waited for after a signal. Elsewhere a signal is only noted: an exception between
+    the taking of a lock and its release leaves it taken, and whoever waits for it hangs.
+    """
+    _breaking.append(True)
+    try:
+        yield
+    finally:
+        _breaking.clear()
 
 
 if __name__ == "__main__":

@@ -37,8 +37,7 @@ class Worker:
     ``announce`` tells what is looked for. The first threads, ``images_at_once`` of them, look; they hand over in the
     order in which they took, and wait when the last thread is slower, so that every image they looked at is answered.
     What is quick they answer themselves while no image waits; else the last thread does, so that a GPU need not wait.
-    :meth:`stop` waits for all of them; they are daemons for the signal that comes while they start, after which nobody
-    could stop them any more.
+    :meth:`stop` waits for all of them; daemons, as nobody could stop some where not all can be started.
     """
 
     def __init__(

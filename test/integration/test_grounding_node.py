@@ -360,31 +360,39 @@ def test_a_bad_parameter_at_the_start_is_one_line_and_status_2(tmp_path, argumen
 
 def test_others_see_at_once_that_it_has_ended(tmp_path, robot):
     node = Node(tmp_path / "log", DOMAIN, "-r", "__node:=short_lived")
-    assert robot.wait(lambda: "short_lived" in robot.node.get_node_names())
-    assert robot.wait(lambda: "ready on" in node.log)
-    assert node.end() == 0
-    assert robot.wait(lambda: "short_lived" not in robot.node.get_node_names(), 3.0)
+    try:
+        assert robot.wait(lambda: "short_lived" in robot.node.get_node_names())
+        assert robot.wait(lambda: "ready on" in node.log)
+        assert node.end() == 0, node.log
+        assert robot.wait(lambda: "short_lived" not in robot.node.get_node_names(), 3.0)
+    finally:
+        node.kill()
 
 
 INTERRUPTED = """
-import os, runpy, signal
-from gem_ros.ros import worker
+import os, runpy, signal, threading
+from gem_ros.ros import main, worker
 begin = worker.Worker.__init__
 def interrupted(self, *given):
     begin(self, *given)
     os.kill(os.getpid(), signal.SIGINT)
 worker.Worker.__init__ = interrupted
-runpy.run_path({stub!r}, run_name="__main__")
+"""
+STUCK = """
+main.GRACE = 1.0
+worker.Worker.stop = lambda self: threading.Event().wait()
 """
 
 
-def test_a_signal_right_after_the_worker_s_threads_have_begun_ends_it(tmp_path):
-    """Nobody knows the worker yet, so that nobody stops it."""
+@pytest.mark.parametrize(("more", "status"), [("", 0), (STUCK, 1)], ids=["it ends", "it would hang"])
+def test_a_signal_right_after_the_worker_s_threads_have_begun_ends_it(tmp_path, more, status):
+    """Nobody knows the worker yet: were it an exception there, nobody would stop the threads."""
     script = tmp_path / "interrupted.py"
-    script.write_text(INTERRUPTED.format(stub=str(STUB)))
+    script.write_text(f"{INTERRUPTED}{more}runpy.run_path({str(STUB)!r}, run_name='__main__')")
     node = Node(tmp_path / "log", DOMAIN, "-r", "__node:=short_lived", script=script)
     try:
-        assert node.process.wait(20) == 0 and "Traceback" not in node.log, node.log
+        assert node.process.wait(PATIENCE) == status, node.log
+        assert "Traceback" not in node.log and ("in destroy_node" in node.log) == bool(status), node.log
     finally:
         node.kill()
 

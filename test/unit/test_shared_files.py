@@ -111,7 +111,7 @@ def test_the_profile_has_room_for_images_and_still_speaks_to_other_machines():
     used = [each.text for each in root.iterfind(".//dds:userTransports/dds:transport_id", space)]
     assert sorted(kinds[name] for name in used) == ["SHM", "UDPv4"]
     assert int(root.findtext(".//dds:segment_size", namespaces=space)) == 20 * 2**20
-    assert int(root.findtext(".//dds:initialAnnouncements/dds:count", namespaces=space)) == 30
+    assert int(root.findtext(".//dds:leaseAnnouncement/dds:sec", namespaces=space)) == 1
 
 
 def test_resources_are_found_in_the_checkout_and_missing_ones_named():
