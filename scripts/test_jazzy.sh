@@ -6,7 +6,10 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/_environment.sh"
 cd "$ROOT"
 JAZZY=$VENV-jazzy
-TESTS=(test/integration/test_{grounding_node,cameras,target_frame,player}.py test/unit/test_{node,sros2_policy,worker}.py)
+TESTS=(
+  test/integration/test_{grounding_node,cameras,target_frame,player}.py
+  test/unit/test_{node,sros2_policy,worker,worker_cameras,worker_threads}.py
+)
 
 make_jazzy() {
   local stamp=$JAZZY/.gem_ros now main
