@@ -7,7 +7,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/_environment.sh"
 cd "$ROOT"
 JAZZY=$VENV-jazzy
 TESTS=(
-  test/integration/test_{grounding_node,cameras,target_frame,player}.py
+  test/integration/test_{grounding_node,grounding_process,cameras,target_frame,player}.py
   test/unit/test_{node,sros2_policy,worker,worker_cameras,worker_threads}.py
 )
 

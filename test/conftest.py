@@ -12,7 +12,7 @@ from gem_ros.resources import dds_environment
 if "PYTEST_XDIST_WORKER" in os.environ:  # beside others
     os.environ.pop("ROS_DOMAIN_ID", None)
 os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
-os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ.update(dds_environment())
 share_cores()  # with the processes that they start
 

@@ -76,14 +76,14 @@ def _spin(load: Callable[[Config], Grounder] | None) -> int:
     with _broken_off():
         from gem_ros.ros.node import GroundingNode, load_grounder
 
-    def broken_off(config: Config) -> Grounder:
+    def loaded(config: Config) -> Grounder:
         with _broken_off():
             if _interrupted:
                 raise KeyboardInterrupt
             return (load or load_grounder)(config)
 
     try:
-        node = GroundingNode(broken_off)
+        node = GroundingNode(loaded)
     except (GemError, rclpy_implementation.RCLError) as error:  # RCLError: where security denies it a topic, too
         get_logger("grounding").error(str(error).splitlines()[0])
         return 2

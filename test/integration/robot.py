@@ -197,7 +197,6 @@ class Node:
 
     def __init__(self, log, domain, *arguments, script=STUB):
         environment = os.environ | {
-            "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
             "ROS_DOMAIN_ID": str(domain),
             "PYTHONPATH": os.pathsep.join([str(STUB.parents[2]), os.environ.get("PYTHONPATH", "")]),
             "PYTHONUNBUFFERED": "1",

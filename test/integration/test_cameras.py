@@ -20,9 +20,7 @@ CAMERAS = ("front", "left")
 
 @pytest.fixture(scope="module")
 def robot():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-        robot = Robot(DOMAIN + 2)
+    robot = Robot(DOMAIN + 2)
     robot.heard, robot.states = {name: {} for name in CAMERAS}, {}
     create = robot.node.create_publisher
     kinds = {"depth": Image, "camera_info": CameraInfo, "image": Image}

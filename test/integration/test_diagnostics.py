@@ -19,9 +19,7 @@ MAX_SILENCE = 1.5
 
 @pytest.fixture(scope="module")
 def robot():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-        robot = Robot(DOMAIN + 3)
+    robot = Robot(DOMAIN + 3)
     robot.told = []
     robot.listen("/diagnostics", DiagnosticArray, lambda m: robot.told.extend((time.monotonic(), s) for s in m.status))
     yield robot

@@ -21,9 +21,7 @@ HOUR = 3_600_000_000_000  # ns
 
 @pytest.fixture(scope="module")
 def robot():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-        robot = Robot(DOMAIN + 4)
+    robot = Robot(DOMAIN + 4)
     yield robot
     robot.close()
 
@@ -45,7 +43,6 @@ def doctor(robot, *arguments, domain=DOMAIN + 4, **seen):
     """(exit code, lines) while a camera of some 20 Hz goes on; ``ahead`` ns are put on its stamps."""
     ahead = seen.pop("ahead", 0)
     environment = os.environ | {
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
         "ROS_DOMAIN_ID": str(domain),
         "PYTHONPATH": os.pathsep.join([str(STUB.parents[2]), os.environ.get("PYTHONPATH", "")]),
     }

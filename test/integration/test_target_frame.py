@@ -20,9 +20,7 @@ HAS_TF = importlib.util.find_spec("tf2_ros") is not None
 
 @pytest.fixture(scope="module")
 def robot():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-        robot = Robot(DOMAIN + 1)
+    robot = Robot(DOMAIN + 1)
     yield robot
     robot.close()
 

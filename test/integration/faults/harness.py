@@ -223,9 +223,7 @@ def lines(status):
 @contextlib.contextmanager
 def rig(folder: Path, number: int, *arguments, see=None, reason=OK):
     """A robot in a domain of its own and the node, which answers with ``reason`` already to what ``see(rig)`` sends."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-        robot = Robot(DOMAIN + number)
+    robot = Robot(DOMAIN + number)
     parameters = ["-p", "queries:=[red]", "-p", f"sync_slop:={SLOP}", *arguments]
     node = Node(folder / "log", DOMAIN + number, *parameters, script=Path(__file__).with_name("colour_node.py"))
     made = Rig(robot, node)
